@@ -1,0 +1,7 @@
+"""`ecgstream alerting`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""

@@ -1,0 +1,7 @@
+"""`ecgstream replay`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""

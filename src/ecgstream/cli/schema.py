@@ -1,0 +1,7 @@
+"""`ecgstream schema`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""

@@ -1,0 +1,7 @@
+"""`ecgstream simulate`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""

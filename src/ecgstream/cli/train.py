@@ -1,0 +1,7 @@
+"""`ecgstream train`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
