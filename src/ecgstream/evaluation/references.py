@@ -1,0 +1,161 @@
+"""What the experts said: annotations read as intervals, beat classes and record labels.
+
+Vocabulary. The rhythm a database writes after ``(`` becomes one of the model's rhythm classes (`RHYTHM_OF`)
+and one of its acute classes (`ACUTE_OF`). Atrial flutter counts as ``af``. Rhythms the model has no class
+for become ``other``: pre-excitation, atrial bigeminy, high-grade ventricular ectopy. Ventricular
+fibrillation and flutter and asystole have no long-horizon class and are left out of the rhythm tables; the
+acute tables judge them. ``(BI`` (first-degree block) and ``(BII`` are both ``block``.
+
+Beats follow AAMI EC57: N (normal, bundle branch block, escape), S (supraventricular ectopic), V
+(ventricular ectopic and escape), F (fusion), Q (paced, fusion with paced, unclassifiable); the codes stand
+in `ecgstream.training.corpus.AAMI`.
+"""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import wfdb
+from numpy.typing import NDArray
+
+from ecgstream.training.corpus import AAMI
+from ecgstream.training.splits import patient_of, split_of
+
+RHYTHM_OF: dict[str, str | None] = {
+    "N": "sinus", "NSR": "sinus", "SBR": "sinus",
+    "AFIB": "af", "AFL": "af",
+    "SVTA": "svt",
+    "B": "bigeminy", "T": "trigeminy",
+    "IVR": "idioventricular", "VER": "idioventricular",
+    "NOD": "junctional",
+    "BI": "block", "BII": "block",
+    "P": "paced", "PM": "paced",
+    "VT": "vt",
+    "PREX": "other", "AB": "other", "HGEA": "other",
+    "NOISE": "noise",
+    "VF": None, "VFIB": None, "VFL": None, "ASYS": None,
+}  # fmt: skip
+ACUTE_OF: dict[str, str] = {
+    label: "noise" if label == "NOISE" else "vt" if label == "VT" else "organised" for label in RHYTHM_OF
+} | {"VF": "vf", "VFIB": "vf", "VFL": "vf", "ASYS": "asystole"}
+LEARNING_S = 300.0  # EC57: the first five minutes are for learning and aren't scored
+CINC_CLASSES = ("N", "A", "O", "~")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A stretch [start_s, end_s) with one label."""
+
+    start_s: float
+    end_s: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The annotations of one record.
+
+    beats_s: float64 (m,), R peak times; kinds: (m,) of N, S, V, F, Q. rhythms: as the database writes them,
+    without the bracket. fibrillation: spans between ``[`` and ``]``, in which no beats are annotated.
+    """
+
+    database: str
+    record: str
+    duration_s: float
+    beats_s: NDArray[np.float64]
+    kinds: NDArray[np.str_]
+    rhythms: list[Interval]
+    fibrillation: list[Interval] = field(default_factory=list)
+
+    @property
+    def patient(self) -> str:
+        """Who the record is of; MIT-BIH's 201 and 202 are one man."""
+        return f"{self.database}/{patient_of(self.database, self.record)}"
+
+
+def records_of(data: Path, database: str, split: str = "dev") -> list[str]:
+    """The annotated records of `data/database` that are in `split` (``train``, ``tune``, ``dev`` or
+    ``all``), sorted.
+    """
+    folder = data / database
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; expected PhysioNet's {database} there")
+    names = sorted(path.stem for path in folder.glob("*.atr"))
+    return [name for name in names if split in ("all", split_of(database, name))]
+
+
+def read_reference(data: Path, database: str, record: str) -> Reference:
+    """Read one record's ``.atr``. Raises `KeyError` naming a rhythm outside the vocabulary."""
+    path = str(data / database / record)
+    header = wfdb.rdheader(path)
+    marks = wfdb.rdann(path, "atr")
+    duration_s = header.sig_len / header.fs
+    times_s = np.asarray(marks.sample, np.float64) / header.fs
+    changes: list[tuple[float, str]] = []
+    onsets: list[tuple[float, str]] = []
+    for at_s, symbol, note in zip(times_s, marks.symbol, marks.aux_note, strict=True):
+        name = note.strip("\x00").strip()
+        if symbol == "+" and name.startswith("("):
+            if name[1:] not in RHYTHM_OF:
+                raise KeyError(
+                    f"{database}/{record} at {at_s:.1f} s: rhythm {name!r} is not in the vocabulary"
+                )
+            changes.append((float(at_s), name[1:]))
+        elif symbol in "[]":
+            onsets.append((float(at_s), symbol))
+    is_beat = np.array([symbol in AAMI for symbol in marks.symbol], dtype=bool)
+    kinds = np.array([AAMI[symbol] for symbol in marks.symbol if symbol in AAMI], dtype="U1")
+    fibrillation = [i for i in intervals(onsets, duration_s) if i.label == "["]
+    return Reference(
+        database, record, duration_s, times_s[is_beat], kinds, intervals(changes, duration_s), fibrillation
+    )
+
+
+def intervals(changes: list[tuple[float, str]], end_s: float) -> list[Interval]:
+    """Changes (time, label) as intervals, each lasting until the next change; equal neighbours are joined."""
+    joined: list[Interval] = []
+    ends = [*(at for at, _ in changes[1:]), end_s]
+    for (start_s, label), stop_s in zip(changes, ends[: len(changes)], strict=True):
+        if stop_s <= start_s:
+            continue
+        if joined and joined[-1].label == label and joined[-1].end_s == start_s:
+            joined[-1] = Interval(joined[-1].start_s, stop_s, label)
+        else:
+            joined.append(Interval(start_s, stop_s, label))
+    return joined
+
+
+def renamed(reference: list[Interval], vocabulary: dict[str, str | None] | dict[str, str]) -> list[Interval]:
+    """The intervals in another vocabulary; those without a word in it are left out, equal neighbours
+    joined.
+    """
+    said: list[Interval] = []
+    for interval in reference:
+        label = vocabulary[interval.label]
+        if label is None:
+            continue
+        if said and said[-1].label == label and said[-1].end_s == interval.start_s:
+            said[-1] = Interval(said[-1].start_s, interval.end_s, label)
+        else:
+            said.append(Interval(interval.start_s, interval.end_s, label))
+    return said
+
+
+def read_cinc_labels(data: Path, split: str = "dev") -> dict[str, str]:
+    """Record -> N, A, O or ~ of CinC 2017's ``REFERENCE-v3.csv``, for those whose signal is there and that
+    are in `split`.
+    """
+    folder = data / "cinc2017"
+    path = folder / "REFERENCE-v3.csv"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected PhysioNet's challenge-2017 there")
+    labels: dict[str, str] = {}
+    with path.open(newline="") as file:
+        for record, label in csv.reader(file):
+            if label not in CINC_CLASSES:
+                raise ValueError(f"{path}: {record}: expected a label of {CINC_CLASSES}, got {label!r}")
+            present = (folder / "training2017" / f"{record}.hea").is_file()
+            if present and split in ("all", split_of("cinc2017", record)):
+                labels[record] = label
+    return labels

@@ -1,0 +1,140 @@
+"""What an evaluation gives, whatever it evaluated: tables, predictions, and what the pictures show."""
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstream.evaluation.statistics import Estimate, Reliability
+
+Cell = str | int | float | Estimate | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table; `note` says by which protocol the figures were counted."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One prediction about one stretch of one record, seconds from the record's start."""
+
+    record: str
+    start_s: float
+    end_s: float
+    label: str
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Rows are the reference, columns the prediction: int64 (n, n), counted in `unit`."""
+
+    classes: tuple[str, ...]
+    counts: NDArray[np.int64]
+    unit: str
+
+
+@dataclass(frozen=True)
+class Worst:
+    """A record that came out badly: where to look, and what was said against what was so."""
+
+    database: str
+    record: str
+    start_s: float
+    end_s: float
+    caption: str
+
+
+@dataclass
+class Evaluation:
+    """One evaluation of one model on one split."""
+
+    kind: str
+    model: str
+    split: str
+    tables: list[Table] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
+    confusions: dict[str, Confusion] = field(default_factory=dict)
+    reliabilities: dict[str, Reliability] = field(default_factory=dict)
+    worst: list[Worst] = field(default_factory=list)
+
+    def table(self, title: str) -> Table:
+        """The table of that title; raises `KeyError` with what there is."""
+        for table in self.tables:
+            if table.title == title:
+                return table
+        raise KeyError(f"{title}: no such table among {[t.title for t in self.tables]}")
+
+
+def plain(cell: Cell) -> Any:
+    """A cell as JSON holds it: an interval as an object, NaN as null."""
+    if isinstance(cell, Estimate):
+        return {"value": plain(cell.value), "low": plain(cell.low), "high": plain(cell.high)}
+    if isinstance(cell, float):
+        return round(cell, 6) if math.isfinite(cell) else None
+    return cell
+
+
+def text(cell: Cell) -> str:
+    """A cell as a person reads it; fractions in per cent."""
+    if isinstance(cell, Estimate):
+        if math.isnan(cell.value):
+            return "–"
+        if math.isnan(cell.low):
+            return f"{100 * cell.value:.1f}"
+        return f"{100 * cell.value:.1f} ({100 * cell.low:.1f}–{100 * cell.high:.1f})"
+    if isinstance(cell, float):
+        return "–" if math.isnan(cell) else f"{100 * cell:.1f}"
+    return "–" if cell is None else str(cell)
+
+
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """The evaluation as plain values: tables as lists of objects, confusion matrices, calibration errors."""
+    return {
+        "evaluation": evaluation.kind,
+        "model": evaluation.model,
+        "split": evaluation.split,
+        "tables": {
+            t.title: {
+                "note": t.note,
+                "rows": [dict(zip(t.columns, map(plain, row), strict=True)) for row in t.rows],
+            }
+            for t in evaluation.tables
+        },
+        "confusions": {
+            name: {"classes": list(c.classes), "unit": c.unit, "counts": c.counts.tolist()}
+            for name, c in evaluation.confusions.items()
+        },
+        "calibration_error": {name: plain(r.ece) for name, r in evaluation.reliabilities.items()},
+        "worst": [
+            {"record": f"{w.database}/{w.record}", "start_s": w.start_s, "caption": w.caption}
+            for w in evaluation.worst
+        ],
+    }
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
+    """Write every prediction as CSV (record, start_s, end_s, label, then a column a class); returns how
+    many.
+    """
+    rows = list(predictions)
+    classes = list(dict.fromkeys(name for row in rows for name in row.probabilities))
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["record", "start_s", "end_s", "label", *classes])
+        for row in rows:
+            shares = (row.probabilities.get(name) for name in classes)
+            cells = ["" if p is None or math.isnan(p) else f"{p:.5f}" for p in shares]
+            writer.writerow([row.record, f"{row.start_s:g}", f"{row.end_s:g}", row.label, *cells])
+    return len(rows)

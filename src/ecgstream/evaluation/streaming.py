@@ -1,0 +1,275 @@
+"""Recordings through the path that serves: front end and scorer, second by second, many records side by side.
+
+What comes out is what the monitor would have known about each second, no more: no filter looks ahead beyond
+its stated delay and no score is computed that the stream would not compute.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import wfdb
+from numpy.typing import NDArray
+
+from ecgstream.messages import Quality
+
+FS_HZ = 128
+PIECE_S = 10
+BEAT_WAIT_BLOCKS = 12  # a beat whose frame isn't known by then is given up as unclassified
+
+
+class Model(Protocol):
+    """What an evaluation needs to know of a model."""
+
+    name: str
+    beat_classes: Sequence[str]
+    acute_classes: Sequence[str]
+    rhythm_classes: Sequence[str]
+
+
+class Scorer(Protocol):
+    """The scorer that serves (`ecgstream.classifier.Scorer`)."""
+
+    def reset(self, slot: int) -> None:
+        """Forget the slot's stream."""
+
+    def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Any:
+        """One block of 128 samples for each slot; `.rhythm` and `.acute`, rows NaN while not warm."""
+
+    def beat_probabilities(self, slot: int, positions: NDArray[np.float64]) -> NDArray[np.float32]:
+        """(m, n_beat_classes) at positions in samples since the reset; rows NaN where not known yet."""
+
+
+class FrontEnd(Protocol):
+    """The front end that serves (`ecgstream.frontend.FrontEnd`)."""
+
+    def start(self, slot: int, fs_hz: float, first_sample: int) -> None:
+        """Begin a run."""
+
+    def feed(self, batch: Sequence[tuple[int, Any]]) -> list[Any]:
+        """Take pieces, give the blocks that are now complete."""
+
+    def finish(self, slot: int) -> list[Any]:
+        """End the slot's session and give the rest."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording: int16 (n,) in units of `uv_per_lsb` µV at `fs_hz`."""
+
+    database: str
+    record: str
+    patient: str
+    fs_hz: float
+    uv_per_lsb: float
+    samples: NDArray[np.int16]
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.fs_hz
+
+
+@dataclass
+class Stream:
+    """What the monitor knew of one recording, a row for each second b, known once second b had ended.
+
+    acute: float32 (n_s, n_acute); rhythm: float32 (n_s, n_rhythm); NaN rows while not warm. readable: bool
+    (n_s,), False where the front end calls the second unreadable or there is no signal. beats_s: float64
+    (m,), R peak times; beats: float32 (m, n_beat_classes), NaN rows where no class was given. signal:
+    float32 (n_s * 128,), µV, filtered, NaN in gaps; only when asked for.
+    """
+
+    source: Source
+    acute: NDArray[np.float32]
+    rhythm: NDArray[np.float32]
+    readable: NDArray[np.bool_]
+    beats_s: NDArray[np.float64]
+    beats: NDArray[np.float32]
+    signal: NDArray[np.float32] | None = None
+
+
+@dataclass
+class _Recorder:
+    """Collects one record's rows, and asks for each beat's class until its frame is known."""
+
+    source: Source
+    n_classes: int
+    reset_at: int = 0  # model sample at which the scorer's slot began
+    acute: list[NDArray[np.float32]] = field(default_factory=list)
+    rhythm: list[NDArray[np.float32]] = field(default_factory=list)
+    readable: list[bool] = field(default_factory=list)
+    signal: list[NDArray[np.float32]] = field(default_factory=list)
+    known: list[tuple[float, NDArray[np.float32]]] = field(default_factory=list)
+    pending: list[tuple[float, int]] = field(default_factory=list)  # position, block in which it was found
+
+    def ask(self, scorer: Scorer, slot: int, block: int) -> None:
+        """Move pending beats whose probabilities are known, or whose time is up, to the known ones."""
+        if not self.pending:
+            return
+        positions = np.array([at for at, _ in self.pending])
+        shares = scorer.beat_probabilities(slot, positions - self.reset_at)
+        waiting = []
+        for (at, found), share in zip(self.pending, shares, strict=True):
+            if np.isnan(share).any() and block - found < BEAT_WAIT_BLOCKS:
+                waiting.append((at, found))
+            else:
+                self.known.append((at, share))
+        self.pending = waiting
+
+    def abandon(self) -> None:
+        """Give up what is still pending: the scorer has lost its frames."""
+        self.known += [(at, np.full(self.n_classes, np.nan, np.float32)) for at, _ in self.pending]
+        self.pending = []
+
+    def stream(self, keep_signal: bool) -> Stream:
+        self.abandon()
+        self.known.sort(key=lambda beat: beat[0])
+        return Stream(
+            self.source,
+            np.array(self.acute, np.float32),
+            np.array(self.rhythm, np.float32),
+            np.array(self.readable, bool),
+            np.array([at for at, _ in self.known]) / FS_HZ,
+            np.array([share for _, share in self.known], np.float32).reshape(-1, self.n_classes),
+            np.concatenate([np.empty(0, np.float32), *self.signal]) if keep_signal else None,
+        )
+
+
+def read_source(data: Path, database: str, record: str, patient: str) -> Source:
+    """One lead of a WFDB record: MLII where there is one, else the first; invalid samples hold the last
+    valid one.
+    """
+    folder = data / database / ("training2017" if database == "cinc2017" else "")
+    read = wfdb.rdrecord(str(folder / record), physical=False)
+    lead = read.sig_name.index("MLII") if "MLII" in read.sig_name else 0
+    digital = read.d_signal[:, lead].astype(np.int64)
+    invalid = digital == -(2 ** (8 * np.dtype(f"i{read.d_signal.itemsize}").itemsize - 1))
+    centred = digital - read.baseline[lead]
+    if invalid.any():
+        last_valid = np.maximum.accumulate(np.where(invalid, 0, np.arange(len(digital))))
+        centred = np.where(invalid[last_valid], 0, centred[last_valid])
+    samples = np.clip(centred, -32768, 32767).astype(np.int16)
+    uv = {"mV": 1000.0, "uV": 1.0, "V": 1e6}[read.units[lead]]
+    return Source(database, record, patient, float(read.fs), uv / read.adc_gain[lead], samples)
+
+
+def stream_records(
+    model: Model,
+    sources: Iterable[Source],
+    *,
+    n_slots: int = 8,
+    keep_signal: bool = False,
+    front_end: FrontEnd | None = None,
+    scorer: Scorer | None = None,
+    done: Callable[[Stream], None] = lambda _stream: None,
+) -> list[Stream]:
+    """Stream recordings through front end and scorer, `n_slots` at a time; `done` is told of each as it
+    ends.
+    """
+    if front_end is None or scorer is None:
+        front_end, scorer = _serving(model, n_slots)
+    waiting = iter(sources)
+    streams: list[Stream] = []
+    running: dict[int, tuple[_Recorder, Iterator[Any]]] = {}
+    free = list(range(n_slots))
+    exhausted = False
+    while running or not exhausted:
+        while free and not exhausted:
+            source = next(waiting, None)
+            if source is None:
+                exhausted = True
+                break
+            slot = free.pop()
+            front_end.start(slot, source.fs_hz, 0)
+            scorer.reset(slot)
+            running[slot] = (_Recorder(source, len(model.beat_classes)), _pieces(source))
+        batch, ended = [], []
+        for slot, (_, pieces) in running.items():
+            piece = next(pieces, None)
+            if piece is None:
+                ended.append(slot)
+            else:
+                batch.append((slot, piece))
+        blocks = front_end.feed(batch) if batch else []
+        for slot in ended:
+            blocks += front_end.finish(slot)
+        _score(
+            model, scorer, blocks, {slot: recorder for slot, (recorder, _) in running.items()}, keep_signal
+        )
+        for slot in ended:
+            recorder, _ = running.pop(slot)
+            streams.append(recorder.stream(keep_signal))
+            done(streams[-1])
+            free.append(slot)
+    return streams
+
+
+def _serving(model: Model, n_slots: int) -> tuple[FrontEnd, Scorer]:
+    from ecgstream import classifier, frontend  # noqa: PLC0415
+
+    front_end: FrontEnd = frontend.FrontEnd(n_slots)
+    scorer: Scorer = classifier.Scorer(model, n_slots)
+    return front_end, scorer
+
+
+def _pieces(source: Source) -> Iterator[Any]:
+    from ecgstream.reassembly import Piece  # noqa: PLC0415
+
+    step = round(PIECE_S * source.fs_hz)
+    for first in range(0, len(source.samples), step):
+        yield Piece(
+            device_id=source.record,
+            session=source.database,
+            first_sample=first,
+            fs_hz=source.fs_hz,
+            uv_per_lsb=source.uv_per_lsb,
+            epoch_us=0,
+            lead_off=False,
+            samples=source.samples[first : first + step],
+        )
+
+
+def _score(
+    model: Model, scorer: Scorer, blocks: list[Any], recorders: dict[int, _Recorder], keep_signal: bool
+) -> None:
+    """Take the blocks of many slots in rounds of one block a slot, so that the scorer sees batches."""
+    queues: dict[int, list[Any]] = {}
+    for block in blocks:
+        queues.setdefault(block.slot, []).append(block)
+    while queues:
+        heads = [queue.pop(0) for queue in queues.values()]
+        queues = {slot: queue for slot, queue in queues.items() if queue}
+        live = [block for block in heads if block.signal is not None]
+        if live:
+            scores = scorer.step(
+                np.array([block.slot for block in live], np.int64),
+                np.stack([block.signal for block in live]).astype(np.float32),
+            )
+        for row, block in enumerate(live):
+            recorder = recorders[block.slot]
+            recorder.acute.append(np.array(scores.acute[row]))
+            recorder.rhythm.append(np.array(scores.rhythm[row]))
+            recorder.readable.append(block.quality != Quality.UNREADABLE)
+            if keep_signal:
+                recorder.signal.append(np.array(block.signal))
+            recorder.pending += [(float(at), block.index) for at in block.beats]
+            recorder.ask(scorer, block.slot, block.index)
+        for block in heads:
+            if block.signal is None:
+                _gap(model, scorer, block, recorders[block.slot], keep_signal)
+
+
+def _gap(model: Model, scorer: Scorer, block: Any, recorder: _Recorder, keep_signal: bool) -> None:
+    recorder.ask(scorer, block.slot, block.index)
+    recorder.pending += [(float(at), block.index) for at in block.beats]
+    recorder.abandon()
+    scorer.reset(block.slot)
+    recorder.reset_at = (block.index + 1) * FS_HZ
+    recorder.acute.append(np.full(len(model.acute_classes), np.nan, np.float32))
+    recorder.rhythm.append(np.full(len(model.rhythm_classes), np.nan, np.float32))
+    recorder.readable.append(False)
+    if keep_signal:
+        recorder.signal.append(np.full(FS_HZ, np.nan, np.float32))
