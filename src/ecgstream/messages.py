@@ -225,6 +225,41 @@ class Ack(Record, frozen=True, kw_only=True):
     note: Text = ""
 
 
+class Snooze(Record, frozen=True, kw_only=True):
+    """A person's order to hold back one kind of alert of one device until `until_us` (topic ``ecg.acks``, key: device id).
+
+    An `until_us` that has passed ends a snooze early.
+    """
+
+    device_id: Id
+    kind: Id
+    until_us: TimeUs
+    by: Annotated[str, Meta(min_length=1, max_length=128)]
+    at_us: TimeUs
+    note: Text = ""
+
+
+class KindSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a device's settings say of one kind of alert; ``None`` leaves the configuration's value."""
+
+    enabled: bool | None = None
+    priority: Priority | None = None
+
+
+class DeviceSettings(Record, frozen=True, kw_only=True):
+    """Limits and kinds of one device (compacted topic ``ecg.device-settings``, key: device id).
+
+    `limits` and `kinds` name entries of the alarm table (`ecgstream.limits`); what they don't name keeps the
+    table's value.
+    """
+
+    device_id: Id
+    limits: dict[str, float] = {}
+    kinds: dict[str, KindSettings] = {}
+    by: Annotated[str, Meta(max_length=128)] = ""
+    at_us: TimeUs | None = None
+
+
 class DeadLetter(Record, frozen=True, kw_only=True):
     """A record that could not be taken (topic ``ecg.dead-letters``): its bytes, its headers and the reason."""
 
