@@ -7,7 +7,7 @@ its stated delay and no score is computed that the stream would not compute.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import wfdb
@@ -23,10 +23,14 @@ BEAT_WAIT_BLOCKS = 12  # a beat whose frame isn't known by then is given up as u
 class Model(Protocol):
     """What an evaluation needs to know of a model."""
 
-    name: str
-    beat_classes: Sequence[str]
-    acute_classes: Sequence[str]
-    rhythm_classes: Sequence[str]
+    @property
+    def name(self) -> str: ...
+    @property
+    def beat_classes(self) -> Sequence[str]: ...
+    @property
+    def acute_classes(self) -> Sequence[str]: ...
+    @property
+    def rhythm_classes(self) -> Sequence[str]: ...
 
 
 class Scorer(Protocol):
@@ -53,6 +57,13 @@ class FrontEnd(Protocol):
 
     def finish(self, slot: int) -> list[Any]:
         """End the slot's session and give the rest."""
+
+
+class _Piece(NamedTuple):
+    first_sample: int
+    uv_per_lsb: float
+    lead_off: bool
+    samples: NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -143,17 +154,42 @@ def read_source(data: Path, database: str, record: str, patient: str) -> Source:
     valid one.
     """
     folder = data / database / ("training2017" if database == "cinc2017" else "")
-    read = wfdb.rdrecord(str(folder / record), physical=False)
+    read = wfdb.rdrecord(str(folder / record))
     lead = read.sig_name.index("MLII") if "MLII" in read.sig_name else 0
-    digital = read.d_signal[:, lead].astype(np.int64)
-    invalid = digital == -(2 ** (8 * np.dtype(f"i{read.d_signal.itemsize}").itemsize - 1))
-    centred = digital - read.baseline[lead]
-    if invalid.any():
-        last_valid = np.maximum.accumulate(np.where(invalid, 0, np.arange(len(digital))))
-        centred = np.where(invalid[last_valid], 0, centred[last_valid])
-    samples = np.clip(centred, -32768, 32767).astype(np.int16)
-    uv = {"mV": 1000.0, "uV": 1.0, "V": 1e6}[read.units[lead]]
-    return Source(database, record, patient, float(read.fs), uv / read.adc_gain[lead], samples)
+    gain = read.adc_gain[lead]
+    signal = read.p_signal[:, lead] * gain
+    missing = np.isnan(signal)
+    if missing.any():
+        last_known = np.maximum.accumulate(np.where(missing, 0, np.arange(len(signal))))
+        signal = np.nan_to_num(signal[last_known])
+    samples = np.clip(np.rint(signal), -32768, 32767).astype(np.int16)
+    uv_per_unit = {"mV": 1000.0, "uV": 1.0, "V": 1e6}[read.units[lead]]
+    return Source(database, record, patient, float(read.fs), uv_per_unit / gain, samples)
+
+
+class Unscored:
+    """A scorer that knows nothing: for running the front end alone."""
+
+    def __init__(self, n_acute: int, n_rhythm: int, n_beats: int) -> None:
+        self.sizes = n_acute, n_rhythm, n_beats
+
+    def reset(self, slot: int) -> None:
+        """Nothing to forget."""
+
+    def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> "Unscored":
+        """NaN for every slot."""
+        self.acute = np.full((len(slots), self.sizes[0]), np.nan, np.float32)
+        self.rhythm = np.full((len(slots), self.sizes[1]), np.nan, np.float32)
+        return self
+
+    def beat_probabilities(self, slot: int, positions: NDArray[np.float64]) -> NDArray[np.float32]:
+        """NaN for every beat."""
+        return np.full((len(positions), self.sizes[2]), np.nan, np.float32)
+
+
+def unscored(model: Model) -> Scorer:
+    """A scorer that knows nothing, in the model's sizes."""
+    return Unscored(len(model.acute_classes), len(model.rhythm_classes), len(model.beat_classes))
 
 
 def stream_records(
@@ -170,7 +206,8 @@ def stream_records(
     ends.
     """
     if front_end is None or scorer is None:
-        front_end, scorer = _serving(model, n_slots)
+        serving_front_end, serving_scorer = _serving(model, n_slots, scorer)
+        front_end, scorer = front_end or serving_front_end, scorer or serving_scorer
     waiting = iter(sources)
     streams: list[Stream] = []
     running: dict[int, tuple[_Recorder, Iterator[Any]]] = {}
@@ -207,29 +244,17 @@ def stream_records(
     return streams
 
 
-def _serving(model: Model, n_slots: int) -> tuple[FrontEnd, Scorer]:
+def _serving(model: Model, n_slots: int, scorer: Scorer | None) -> tuple[FrontEnd, Scorer]:
     from ecgstream import classifier, frontend  # noqa: PLC0415
 
     front_end: FrontEnd = frontend.FrontEnd(n_slots)
-    scorer: Scorer = classifier.Scorer(model, n_slots)
-    return front_end, scorer
+    return front_end, scorer or classifier.Scorer(cast("classifier.Model", model), n_slots)
 
 
 def _pieces(source: Source) -> Iterator[Any]:
-    from ecgstream.reassembly import Piece  # noqa: PLC0415
-
     step = round(PIECE_S * source.fs_hz)
     for first in range(0, len(source.samples), step):
-        yield Piece(
-            device_id=source.record,
-            session=source.database,
-            first_sample=first,
-            fs_hz=source.fs_hz,
-            uv_per_lsb=source.uv_per_lsb,
-            epoch_us=0,
-            lead_off=False,
-            samples=source.samples[first : first + step],
-        )
+        yield _Piece(first, source.uv_per_lsb, False, source.samples[first : first + step])
 
 
 def _score(

@@ -1,0 +1,273 @@
+"""Shockable rhythm against the goals of the American Heart Association (Kerber et al. 1997,
+doi:10.1161/01.CIR.95.6.1677; AAMI DF80).
+
+The unit is a segment of 10 s within one annotated rhythm, one after the other from the rhythm's onset on;
+what is left over and rhythms shorter than 10 s are not judged. The decision is the acute rhythm known at
+the segment's end, when the network has seen no more than the segment and what came before it. `vt` and `vf`
+are a call to shock.
+
+| rhythm | goal |
+|---|---|
+| coarse VF (flutter included; peak to peak 0.2 mV and more) | Se > 90 % |
+| rapid VT (150/min and more) | Se > 75 % |
+| sinus | Sp > 99 % |
+| AF, SVT, block, idioventricular, ectopic, paced | Sp > 95 % |
+| asystole (under 0.08 mV as annotated, not measured here) | Sp > 95 % |
+| fine VF, slower VT, noise | reported only |
+
+The bound is the 90 % one-sided lower one: exact (Clopper-Pearson, segments taken as independent, as
+manufacturers report it) and, since segments of one record aren't independent, by bootstrap over patients. A
+segment that can't be read gets no decision: it counts as "no shock" in `Se` and `Sp`, its share is shown,
+and `readable` gives the figure without them.
+
+Departures: VF's amplitude is the median over the segment's seconds of the peak-to-peak voltage of the
+filtered signal. VT's rate is that of the annotated beats where the database has them and else the strongest
+periodicity of the signal between 75 and 360 a minute (autocorrelation); both are properties of the
+reference, not of the prediction.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstream.evaluation import spans, statistics
+from ecgstream.evaluation.references import ACUTE_OF, RHYTHM_OF, Reference, renamed
+from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
+from ecgstream.evaluation.rhythms import stream_references
+from ecgstream.evaluation.streaming import FS_HZ, Model, Stream
+
+DATABASES = ("vfdb", "mitdb")
+SEGMENT_S = 10
+SHOCKABLE = ("vt", "vf")
+FINE_VF_UV = 200.0
+RAPID_VT_BPM = 150.0
+GOALS = {  # group: (is a shock right?, the goal; None where the group is reported only)
+    "coarse VF": (True, 0.90),
+    "rapid VT": (True, 0.75),
+    "sinus": (False, 0.99),
+    "other non-shockable": (False, 0.95),
+    "asystole": (False, 0.95),
+    "fine VF": (True, None),
+    "slower VT": (True, None),
+    "noise": (False, None),
+}
+COLUMNS = (
+    "rhythm", "figure", "goal", "segments", "patients", "value", "lower bound (exact)",
+    "lower bound (patients)", "unreadable", "readable value", "goal met",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Ten seconds of one rhythm and what was decided at their end (``None``: unreadable)."""
+
+    patient: str
+    database: str
+    record: str
+    start_s: float
+    group: str
+    acute: str
+    decision: str | None
+
+
+def segments_of(reference: Reference, stream: Stream, classes: Sequence[str]) -> list[Segment]:
+    """Cut a record into segments and read the decision at the end of each."""
+    found = []
+    for interval in reference.rhythms:
+        n = int((interval.end_s - interval.start_s) // SEGMENT_S)
+        for start_s in interval.start_s + SEGMENT_S * np.arange(n):
+            last = (
+                int(np.floor(start_s + SEGMENT_S)) - 1
+            )  # the second that ends at or just before the segment's end
+            if last >= len(stream.acute):
+                continue
+            found.append(
+                Segment(
+                    reference.patient,
+                    reference.database,
+                    reference.record,
+                    float(start_s),
+                    group_of(reference, stream, interval.label, float(start_s)),
+                    ACUTE_OF[interval.label],
+                    decision_at(stream, last, classes),
+                )
+            )
+    return found
+
+
+def decision_at(stream: Stream, second: int, classes: Sequence[str]) -> str | None:
+    """The most probable acute rhythm as of a second's end; ``None`` where it can't be read."""
+    shares = stream.acute[second]
+    if not stream.readable[second] or np.isnan(shares).any():
+        return None
+    return str(classes[int(shares.argmax())])
+
+
+def group_of(reference: Reference, stream: Stream, label: str, start_s: float) -> str:
+    """The AHA's group of a segment, by its annotated rhythm and, for VF and VT, by amplitude and rate."""
+    acute = ACUTE_OF[label]
+    if acute == "vf":
+        return "coarse VF" if amplitude_uv(stream, start_s) >= FINE_VF_UV else "fine VF"
+    if acute == "vt":
+        return "rapid VT" if rate_bpm(reference, stream, start_s) >= RAPID_VT_BPM else "slower VT"
+    if acute in ("asystole", "noise"):
+        return acute
+    return "sinus" if RHYTHM_OF[label] == "sinus" else "other non-shockable"
+
+
+def excerpt(stream: Stream, start_s: float, seconds: float = SEGMENT_S) -> NDArray[np.float32]:
+    """The filtered signal from `start_s` on: float32 (n,), µV."""
+    if stream.signal is None:
+        raise ValueError(f"{stream.source.record}: the stream was not asked to keep its signal")
+    first = round(start_s * FS_HZ)
+    return stream.signal[first : first + round(seconds * FS_HZ)]
+
+
+def amplitude_uv(stream: Stream, start_s: float) -> float:
+    """Median of the seconds' peak-to-peak voltages, µV."""
+    x = excerpt(stream, start_s)
+    whole = x[: len(x) // FS_HZ * FS_HZ].reshape(-1, FS_HZ)
+    return float(np.median(np.ptp(whole, axis=1))) if len(whole) else float("nan")
+
+
+def rate_bpm(reference: Reference, stream: Stream, start_s: float) -> float:
+    """Beats a minute of a segment, from annotated beats or, without them, from the signal's periodicity."""
+    inside = (reference.beats_s >= start_s) & (reference.beats_s < start_s + SEGMENT_S)
+    if len(reference.beats_s):
+        gaps = np.diff(reference.beats_s[inside])
+        return float(60.0 / np.median(gaps)) if len(gaps) else float("nan")
+    x = np.nan_to_num(excerpt(stream, start_s)).astype(np.float64)
+    x -= x.mean()
+    spectrum = np.fft.rfft(x, 2 * len(x))
+    correlation = np.fft.irfft(np.abs(spectrum) ** 2)[: len(x)] / np.maximum(1, len(x) - np.arange(len(x)))
+    shortest, longest = round(FS_HZ * 60 / 360), round(FS_HZ * 60 / 75)
+    lags = np.arange(shortest, longest + 1)
+    peaks = lags[(correlation[lags] >= correlation[lags - 1]) & (correlation[lags] >= correlation[lags + 1])]
+    if not len(peaks):
+        return float("nan")
+    strong = peaks[correlation[peaks] >= 0.85 * correlation[peaks].max()]  # not a multiple of the period
+    return float(60.0 * FS_HZ / strong[0])
+
+
+def _group_row(name: str, segments: Sequence[Segment]) -> tuple[Cell, ...]:
+    shock, goal = GOALS[name]
+    readable = np.array([s.decision is not None for s in segments], bool)
+    right = np.array([(s.decision in SHOCKABLE) == shock for s in segments], bool)
+    patients = [s.patient for s in segments]
+    counts = np.stack([right, np.ones(len(segments))], axis=1).astype(np.float64)
+    over_patients = statistics.bootstrap(
+        patients, counts, lambda c: statistics.ratio(c[:, 0], c[:, 1]), level=0.8
+    )
+    value = float(right.mean())
+    return (
+        name,
+        "Se" if shock else "Sp",
+        "–" if goal is None else f"> {100 * goal:.0f}",
+        len(segments),
+        len(set(patients)),
+        value,
+        statistics.lower_bound(int(right.sum()), len(segments)),
+        over_patients.low,
+        float(1.0 - readable.mean()),
+        float(right[readable].mean()) if readable.any() else float("nan"),
+        "–" if goal is None else "yes" if value > goal else "no",
+    )
+
+
+def evaluate(
+    pairs: Sequence[tuple[Reference, Stream]], classes: Sequence[str], *, model: str, split: str
+) -> Evaluation:
+    """Judge the acute rhythm of streams (with their signals kept), by database."""
+    result = Evaluation("acute", model, split)
+    every: list[Segment] = []
+    for database in dict.fromkeys(reference.database for reference, _ in pairs):
+        segments = [s for r, t in pairs if r.database == database for s in segments_of(r, t, classes)]
+        every += segments
+        grouped = {name: [s for s in segments if s.group == name] for name in GOALS}
+        rows = [_group_row(name, group) for name, group in grouped.items() if group]
+        note = f"segments of {SEGMENT_S} s; per cent; lower bounds are one-sided at 90 %."
+        result.tables.append(Table(f"shockable rhythm on {database}", COLUMNS, rows, note))
+        result.tables.append(_by_record(database, segments))
+    truth = np.array([classes.index(s.acute) for s in every], np.int64)
+    said = np.array([-1 if s.decision is None else classes.index(s.decision) for s in every], np.int64)
+    result.confusions["segment"] = Confusion(
+        tuple(classes), statistics.confusion(truth, said, len(classes)), "segments of 10 s"
+    )
+    _seconds(result, pairs, classes)
+    wrong = [
+        s for s in every if GOALS[s.group][1] is not None and (s.decision in SHOCKABLE) != GOALS[s.group][0]
+    ]
+    for record in dict.fromkeys((s.database, s.record) for s in wrong):
+        first, *others = [s for s in wrong if (s.database, s.record) == record]
+        caption = (
+            f"{first.database}/{first.record} at {first.start_s:.0f} s: {first.group}, called"
+            f" {first.decision or 'unreadable'}; {1 + len(others)} such segments in this record"
+        )
+        shown = Worst(first.database, first.record, first.start_s, first.start_s + SEGMENT_S, caption)
+        result.worst.append(shown)
+    return result
+
+
+def _by_record(database: str, segments: Sequence[Segment]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for record in dict.fromkeys(s.record for s in segments):
+        own = [s for s in segments if s.record == record]
+        shock = [s for s in own if GOALS[s.group][0]]
+        rest = [s for s in own if not GOALS[s.group][0]]
+        rows.append(
+            (
+                record,
+                len(shock),
+                float(np.mean([s.decision in SHOCKABLE for s in shock])) if shock else float("nan"),
+                len(rest),
+                float(np.mean([s.decision not in SHOCKABLE for s in rest])) if rest else float("nan"),
+                float(np.mean([s.decision is None for s in own])),
+            )
+        )
+    columns = ("record", "shockable", "Se", "not shockable", "Sp", "unreadable")
+    return Table(f"by record on {database}", columns, rows, "All groups, those without a goal too.")
+
+
+def _seconds(result: Evaluation, pairs: Sequence[tuple[Reference, Stream]], classes: Sequence[str]) -> None:
+    """Predictions and calibration of every second, judged by the rhythm 2 s before its end (the horizon's
+    middle).
+    """
+    right: list[NDArray[np.bool_]] = []
+    top: list[NDArray[np.float32]] = []
+    for reference, stream in pairs:
+        name = f"{reference.database}/{reference.record}"
+        n = len(stream.acute)
+        truth = np.array(
+            spans.label_at(renamed(reference.rhythms, ACUTE_OF), np.arange(n, dtype=np.float64) - 1.0),
+            dtype=object,
+        )
+        known = ~np.isnan(stream.acute).any(axis=1) & stream.readable
+        judged = known & np.array([t is not None for t in truth], bool)
+        said = np.array(classes, dtype=object)[np.nan_to_num(stream.acute).argmax(axis=1)] if n else truth
+        right.append((said == truth)[judged].astype(bool))
+        top.append(stream.acute[judged].max(axis=1) if judged.any() else np.empty(0, np.float32))
+        result.predictions += [
+            Prediction(
+                name,
+                max(0.0, k - 4.0),
+                k + 1.0,
+                str(said[k]) if known[k] else "unreadable",
+                dict(zip(classes, stream.acute[k].tolist(), strict=True)),
+            )
+            for k in range(n)
+        ]
+    if any(len(part) for part in right):
+        result.reliabilities["second"] = statistics.reliability(
+            np.concatenate(top).astype(np.float64), np.concatenate(right)
+        )
+
+
+def run(
+    data: Path, model: Model, split: str, done: Callable[[Stream], None], databases: Sequence[str] = DATABASES
+) -> Evaluation:
+    """Stream the annotated records of a split and judge their acute rhythm."""
+    pairs = stream_references(data, model, split, done, databases)
+    return evaluate(pairs, tuple(model.acute_classes), model=model.name, split=split)

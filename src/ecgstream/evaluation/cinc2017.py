@@ -1,0 +1,168 @@
+"""PhysioNet/CinC Challenge 2017: normal, atrial fibrillation, other rhythm, too noisy (Clifford et al.
+2017, doi:10.22489/CinC.2017.065-469).
+
+The score is the mean of the F1 of N, A and O from the 4 x 4 table; the F1 of noise stands apart, as in the
+challenge. The labels are those of REFERENCE-v3. The challenge names no patients, so the unit that is
+resampled for the intervals is the record, and they are narrower than they would be over patients.
+
+A record gets the label whose rhythm classes have the largest summed probability: N = sinus, A = af, ~ =
+noise, O = all others. Nothing is left out: a record that can't be read is called ``~`` and counts as such.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstream.evaluation import statistics
+from ecgstream.evaluation.references import CINC_CLASSES, read_cinc_labels
+from ecgstream.evaluation.results import Confusion, Evaluation, Prediction, Table, Worst
+from ecgstream.evaluation.streaming import Model, Stream, read_source, stream_records, unscored
+
+DATABASE = "cinc2017"
+RHYTHM_OF = {"sinus": "N", "af": "A", "noise": "~"}
+Floats = NDArray[np.float64]
+
+
+class RecordScorer(Protocol):
+    """Scores one whole record: float32 (n,), µV, 128 Hz, filtered -> float32 (n_rhythm,)."""
+
+    def __call__(self, signal_uv: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probability of each rhythm class."""
+
+
+def grouped(probabilities: NDArray[np.floating], rhythm_classes: Sequence[str]) -> Floats:
+    """Rhythm probabilities (n, n_rhythm) as those of N, A, O and ~: float64 (n, 4). A row of NaN is ~."""
+    column = [CINC_CLASSES.index(RHYTHM_OF.get(name, "O")) for name in rhythm_classes]
+    out = np.zeros((len(probabilities), len(CINC_CLASSES)))
+    np.add.at(out.T, column, np.asarray(probabilities, np.float64).T)
+    out[np.isnan(out).any(axis=1)] = np.eye(len(CINC_CLASSES))[CINC_CLASSES.index("~")]
+    return out
+
+
+def class_f1(counts: Floats) -> Floats:
+    """F1 of N, A, O and ~ from 4 x 4 tables (..., 4, 4), rows the reference: (..., 4)."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    return statistics.f1(hits, counts.sum(axis=-1), counts.sum(axis=-2))
+
+
+def mean_f1(counts: Floats) -> Floats:
+    """The challenge's score: the mean F1 of N, A and O."""
+    mean: Floats = class_f1(counts)[..., :3].mean(axis=-1)
+    return mean
+
+
+def evaluate(
+    labels: Mapping[str, str],
+    shares: Mapping[str, Floats],
+    unreadable: Mapping[str, float],
+    *,
+    model: str,
+    split: str,
+    duration_s: Mapping[str, float],
+) -> Evaluation:
+    """Score predictions: for each record its label, the probabilities of N, A, O and ~, and the unreadable
+    share of it.
+    """
+    records = sorted(labels)
+    truth = np.array([CINC_CLASSES.index(labels[r]) for r in records], np.int64)
+    claimed = np.array([shares[r] for r in records]).reshape(len(records), len(CINC_CLASSES))
+    said = claimed.argmax(axis=1)
+    counts = np.zeros((len(records), 4, 4))
+    counts[np.arange(len(records)), truth, said] = 1.0
+    result = Evaluation("cinc2017", model, split)
+    rows = []
+    for i, name in enumerate(CINC_CLASSES):
+        figure = statistics.bootstrap(records, counts, lambda c, i=i: class_f1(c)[..., i])  # type: ignore[misc]
+        rows.append((f"F1 {name}", figure, int((truth == i).sum())))
+    rows.append(("F1 (mean of N, A, O)", statistics.bootstrap(records, counts, mean_f1), len(records)))
+    note = (
+        "95 % intervals by bootstrap over records (the challenge names no patients); labels of REFERENCE-v3."
+    )
+    result.tables.append(Table("score", ("figure", "value", "records"), rows, note))
+    called_noise = float((said == 3).mean()) if records else float("nan")
+    seconds = sum(duration_s[r] for r in records)
+    lost = sum(unreadable[r] * duration_s[r] for r in records)
+    result.tables.append(
+        Table(
+            "abstention",
+            ("what", "share"),
+            [
+                ("records called too noisy (~)", called_noise),
+                ("records of N, A or O called too noisy", _noise_among_readable(truth, said)),
+                ("signal the front end calls unreadable", lost / seconds if seconds else float("nan")),
+            ],
+            "No record is left out of the score.",
+        )
+    )
+    result.confusions["record"] = Confusion(
+        CINC_CLASSES, statistics.confusion(truth, said.astype(np.int64), 4), "records"
+    )
+    if records:
+        top = claimed.max(axis=1)
+        result.reliabilities["record"] = statistics.reliability(top, said == truth)
+        result.tables.append(
+            Table(
+                "calibration",
+                ("figure", "value"),
+                [
+                    ("expected calibration error", result.reliabilities["record"].ece),
+                    ("Brier score, 0 to 2", f"{statistics.brier(claimed, truth):.4f}"),
+                ],
+            )
+        )
+    for record, share, label in zip(records, claimed, said, strict=True):
+        given = dict(zip(CINC_CLASSES, share.tolist(), strict=True))
+        result.predictions.append(Prediction(record, 0.0, duration_s[record], CINC_CLASSES[label], given))
+    result.worst = _worst(records, truth, claimed, duration_s)
+    return result
+
+
+def _noise_among_readable(truth: NDArray[np.int64], said: NDArray[np.intp]) -> float:
+    readable = truth < 3
+    return float((said[readable] == 3).mean()) if readable.any() else float("nan")
+
+
+def _worst(
+    records: Sequence[str], truth: NDArray[np.int64], claimed: Floats, duration_s: Mapping[str, float]
+) -> list[Worst]:
+    doubt = np.argsort(claimed[np.arange(len(records)), truth])
+    said = claimed.argmax(axis=1)
+    wrong = [i for i in doubt if said[i] != truth[i]][:8]
+    return [
+        Worst(
+            DATABASE,
+            records[i],
+            0.0,
+            min(30.0, duration_s[records[i]]),
+            f"{records[i]}: labelled {CINC_CLASSES[truth[i]]}, called {CINC_CLASSES[said[i]]}"
+            f" with probability {claimed[i].max():.2f}",
+        )
+        for i in wrong
+    ]
+
+
+def run(
+    data: Path, model: Model, score_record: RecordScorer, split: str, done: Callable[[Stream], None]
+) -> tuple[Evaluation, list[Stream]]:
+    """Read, filter, score and evaluate the records of a split; also gives their beats, for the baseline."""
+    labels = read_cinc_labels(data, split)
+    sources = (read_source(data, DATABASE, record, record) for record in labels)
+    shares: dict[str, Floats] = {}
+    unreadable: dict[str, float] = {}
+    duration_s: dict[str, float] = {}
+
+    def take(stream: Stream) -> None:
+        signal = stream.signal if stream.signal is not None else np.empty(0, np.float32)
+        stream.signal = None
+        record = stream.source.record
+        shares[record] = grouped(score_record(signal)[None], model.rhythm_classes)[0]
+        unreadable[record] = 1.0 - float(stream.readable.mean()) if stream.readable.size else 1.0
+        duration_s[record] = stream.source.duration_s
+        done(stream)
+
+    streams = stream_records(model, sources, n_slots=8, keep_signal=True, scorer=unscored(model), done=take)
+    result = evaluate(labels, shares, unreadable, model=model.name, split=split, duration_s=duration_s)
+    return result, streams

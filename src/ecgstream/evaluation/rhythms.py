@@ -1,0 +1,267 @@
+"""Rhythms by duration and by episode, as ANSI/AAMI EC57 asks and PhysioNet's `epicmp` counts.
+
+- Duration sensitivity: of the time the experts call a rhythm, the share that we call so. Duration +P: of
+the time we call so, the share that they do. - Episode sensitivity: of their episodes, the share that shares
+any time with one of ours; episode +P the other way round. - The first five minutes of a record aren't
+scored. Nor is time whose rhythm has no class here (ventricular fibrillation, asystole). - `af` counts
+flutter as fibrillation; `af, flutter apart` leaves the experts' flutter out of both sides, as `epicmp -A`
+does. - A second that can't be read gets no rhythm: it is missed where there was one, and its share is
+reported. Its figures over readable time alone stand beside them.
+
+A finding looks back 30 s and speaks for the second in the middle of its window: second s is judged by the
+finding that is known at s + 15. No episode is dropped for being short and no label is smoothed. Gross
+figures are over all patients' time together, with intervals by bootstrap over patients.
+
+`sinus` with frequent ectopic beats is called "other" by the labels of CinC 2017 that the network also
+learns from, and `(N` by MIT-BIH.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstream.evaluation import spans, statistics
+from ecgstream.evaluation.references import (
+    LEARNING_S,
+    RHYTHM_OF,
+    Interval,
+    Reference,
+    read_reference,
+    records_of,
+    renamed,
+)
+from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
+from ecgstream.evaluation.spans import Span
+from ecgstream.evaluation.statistics import Estimate
+from ecgstream.evaluation.streaming import Model, Stream, read_source, stream_records
+
+DATABASES = ("mitdb", "vfdb")
+CENTRE_S = 15
+COLUMNS = (
+    "rhythm", "patients", "minutes", "duration Se", "duration +P", "duration Sp", "readable Se",
+    "episodes", "episode Se", "our episodes", "episode +P",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One record, one rhythm: seconds and episodes."""
+
+    reference_s: float
+    hit_s: float
+    said_s: float
+    scored_s: float
+    readable_reference_s: float
+    episodes: int
+    episodes_hit: int
+    said_episodes: int
+    said_episodes_hit: int
+
+    def row(self) -> list[float]:
+        """The counts in the order of the fields."""
+        return [float(v) for v in vars(self).values()]
+
+
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def compare(
+    reference: Sequence[Span], said: Sequence[Span], scored: Sequence[Span], readable: Sequence[Span]
+) -> Counts:
+    """Compare one rhythm's stretches with ours within the scored time."""
+    truth = spans.intersection(reference, scored)
+    ours = spans.intersection(said, scored)
+    return Counts(
+        spans.length(truth),
+        spans.length(spans.intersection(truth, ours)),
+        spans.length(ours),
+        spans.length(scored),
+        spans.length(spans.intersection(truth, readable)),
+        len(truth),
+        spans.touched(truth, ours),
+        len(ours),
+        spans.touched(ours, truth),
+    )
+
+
+def labels_of(stream: Stream, classes: Sequence[str]) -> list[str | None]:
+    """The rhythm each finding names; ``None`` where it names none."""
+    known = stream.readable & ~np.isnan(stream.rhythm).any(axis=1)
+    best = np.where(known, np.nan_to_num(stream.rhythm).argmax(axis=1), -1)
+    return [classes[k] if k >= 0 else None for k in best]
+
+
+def centred(labels: Sequence[str | None], duration_s: float, centre_s: int = CENTRE_S) -> list[Interval]:
+    """Findings as intervals: second s gets the label known at s + `centre_s` (at the record's end, the last
+    one).
+    """
+    n = min(len(labels), int(np.ceil(duration_s)))
+    shifted = [labels[min(s + centre_s, len(labels) - 1)] for s in range(n)]
+    return spans.of_seconds(shifted, lambda s: (float(s), min(s + 1.0, duration_s)))
+
+
+def table(
+    title: str, names: Sequence[str], patients: Sequence[str], counts: dict[str, list[Counts]]
+) -> Table:
+    """Gross figures of each rhythm with intervals over patients."""
+    rows: list[tuple[Cell, ...]] = []
+    for name in names:
+        matrix = np.array([c.row() for c in counts[name]]).reshape(-1, 9)
+        seen = len({p for p, c in zip(patients, counts[name], strict=True) if c.reference_s > 0})
+        total = matrix.sum(axis=0)
+        if not total[0] and not total[2]:
+            continue
+
+        def figure(statistic: Statistic, counted: NDArray[np.float64] = matrix) -> Estimate:
+            return statistics.bootstrap(patients, counted, statistic)
+
+        rows.append(
+            (
+                name,
+                seen,
+                f"{total[0] / 60:.1f}",
+                figure(lambda c: statistics.ratio(c[:, 1], c[:, 0])),
+                figure(lambda c: statistics.ratio(c[:, 1], c[:, 2])),
+                figure(lambda c: 1 - statistics.ratio(c[:, 2] - c[:, 1], c[:, 3] - c[:, 0])),
+                figure(lambda c: statistics.ratio(c[:, 1], c[:, 4])),
+                int(total[5]),
+                figure(lambda c: statistics.ratio(c[:, 6], c[:, 5])),
+                int(total[7]),
+                figure(lambda c: statistics.ratio(c[:, 8], c[:, 7])),
+            )
+        )
+    note = f"{len(set(patients))} patients; per cent, 95 % intervals over patients; from 5:00 of each record."
+    return Table(title, COLUMNS, rows, note)
+
+
+def scored_spans(reference: Reference) -> list[Span]:
+    """The time of a record in which rhythms are judged."""
+    known = [(i.start_s, i.end_s) for i in renamed(reference.rhythms, RHYTHM_OF)]
+    return spans.intersection(spans.union(known), [(LEARNING_S, reference.duration_s)])
+
+
+def compare_record(reference: Reference, said: Sequence[Interval], names: Sequence[str]) -> dict[str, Counts]:
+    """All rhythms of one record, and AF with flutter apart."""
+    truth = renamed(reference.rhythms, RHYTHM_OF)
+    scored = scored_spans(reference)
+    readable = spans.union([(i.start_s, i.end_s) for i in said])
+    found = {
+        name: compare(spans.spans_of(truth, name), spans.spans_of(said, name), scored, readable)
+        for name in names
+    }
+    flutter = spans.spans_of(reference.rhythms, "AFL")
+    found["af, flutter apart"] = compare(
+        spans.spans_of(reference.rhythms, "AFIB"),
+        spans.spans_of(said, "af"),
+        spans.without(scored, flutter),
+        readable,
+    )
+    return found
+
+
+def evaluate(
+    pairs: Sequence[tuple[Reference, Stream]], classes: Sequence[str], *, model: str, split: str
+) -> Evaluation:
+    """Judge streams against their references, one table a database."""
+    result = Evaluation("rhythms", model, split)
+    names = [*classes, "af, flutter apart"]
+    abstained: list[tuple[Cell, ...]] = []
+    for database in dict.fromkeys(reference.database for reference, _ in pairs):
+        chosen = [(r, s) for r, s in pairs if r.database == database]
+        patients = [r.patient for r, _ in chosen]
+        counts: dict[str, list[Counts]] = {name: [] for name in names}
+        silent = scored = 0.0
+        for reference, stream in chosen:
+            said = centred(labels_of(stream, classes), reference.duration_s)
+            for name, count in compare_record(reference, said, classes).items():
+                counts[name].append(count)
+            judged = scored_spans(reference)
+            spoken = spans.intersection(spans.union([(i.start_s, i.end_s) for i in said]), judged)
+            silent += spans.length(judged) - spans.length(spoken)
+            scored += spans.length(judged)
+        result.tables.append(table(f"rhythms on {database}", names, patients, counts))
+        abstained.append((database, f"{scored / 3600:.1f}", silent / scored if scored else float("nan")))
+    result.tables.append(
+        Table("abstention", ("database", "hours scored", "share without a rhythm"), abstained)
+    )
+    _details(result, pairs, classes)
+    return result
+
+
+def _details(result: Evaluation, pairs: Sequence[tuple[Reference, Stream]], classes: Sequence[str]) -> None:
+    """Confusion, calibration, predictions and worst records, second by second."""
+    truths, saids, tops = [], [], []
+    wrong: list[tuple[float, Worst]] = []
+    for reference, stream in pairs:
+        n = len(stream.rhythm)
+        if n == 0:
+            continue
+        labels = labels_of(stream, classes)
+        judged_by = np.minimum(np.arange(n) + CENTRE_S, n - 1)
+        middle = np.arange(n, dtype=np.float64) + 0.5
+        scored = [(a, b) for a, b in scored_spans(reference)]
+        inside = np.array([any(a <= t < b for a, b in scored) for t in middle])
+        truth_names = spans.label_at(renamed(reference.rhythms, RHYTHM_OF), middle)
+        position = {name: i for i, name in enumerate(classes)}
+        truth = np.where(inside, [position.get(str(name), -1) for name in truth_names], -1)
+        said = np.array([position.get(str(labels[k]), -1) for k in judged_by])
+        both = (truth >= 0) & (said >= 0)
+        truths.append(truth[both])
+        saids.append(said[both])
+        tops.append(stream.rhythm[judged_by][both].max(axis=1) if both.any() else np.empty(0))
+        amiss = both & (truth != said)
+        if amiss.any():
+            at = int(np.flatnonzero(amiss)[np.argmax(stream.rhythm[judged_by][amiss].max(axis=1))])
+            caption = (
+                f"{reference.database}/{reference.record} at {at} s: experts {classes[truth[at]]}, called"
+                f" {classes[said[at]]}; {amiss.sum() / max(1, both.sum()):.0%} of the record's seconds differ"
+            )
+            start = max(0.0, at - 15.0)
+            wrong.append(
+                (
+                    amiss.sum() / both.sum(),
+                    Worst(reference.database, reference.record, start, start + 30.0, caption),
+                )
+            )
+        result.predictions += [
+            Prediction(
+                f"{reference.database}/{reference.record}",
+                max(0.0, k - 29.0),
+                k + 1.0,
+                labels[k] or "unreadable",
+                dict(zip(classes, stream.rhythm[k].tolist(), strict=True)),
+            )
+            for k in range(n)
+        ]
+    truth, said, top = (np.concatenate([np.empty(0), *parts]) for parts in (truths, saids, tops))
+    matrix = statistics.confusion(truth.astype(np.int64), said.astype(np.int64), len(classes))
+    result.confusions["second"] = Confusion(tuple(classes), matrix, "seconds")
+    if len(truth):
+        result.reliabilities["second"] = statistics.reliability(top, said == truth)
+    result.worst = [worst for _, worst in sorted(wrong, key=lambda pair: -pair[0])[:8]]
+
+
+def run(
+    data: Path, model: Model, split: str, done: Callable[[Stream], None], databases: Sequence[str] = DATABASES
+) -> tuple[Evaluation, list[tuple[Reference, Stream]]]:
+    """Stream the annotated records of a split and judge their rhythms."""
+    pairs = stream_references(data, model, split, done, databases)
+    return evaluate(pairs, tuple(model.rhythm_classes), model=model.name, split=split), pairs
+
+
+def stream_references(
+    data: Path, model: Model, split: str, done: Callable[[Stream], None], databases: Sequence[str]
+) -> list[tuple[Reference, Stream]]:
+    """The annotations of a split's records with what the stream says of them."""
+    references = [
+        read_reference(data, database, record)
+        for database in databases
+        for record in records_of(data, database, split)
+    ]
+    by_name = {(r.database, r.record): r for r in references}
+    sources = (read_source(data, r.database, r.record, r.patient) for r in references)
+    streams = stream_records(model, sources, keep_signal=True, done=done)
+    return [(by_name[s.source.database, s.source.record], s) for s in streams]

@@ -1,0 +1,158 @@
+"""The baseline worth beating: atrial fibrillation from RR intervals alone, with one threshold.
+
+Coefficient of sample entropy (Lake & Moorman 2011, doi:10.1152/ajpheart.00561.2010): the entropy of short
+runs of RR intervals, less the logarithms of tolerance and mean interval, so that fast regular and slow
+irregular rhythms are told apart:
+
+    CosEn = -ln(A / B) + ln(2 r) - ln(mean RR),   r and RR in seconds
+
+with B the pairs of beats whose interval matches within r (m = 1) and A those whose next one matches too.
+Departures: the tolerance starts at 30 ms and grows by 5 ms until 5 pairs match twice (at most 200 ms), as
+the paper asks for a minimum numerator; a window without them has the value of one pair. The last 30 s of
+beats are looked at, 8 intervals at least; intervals outside 0.2-3 s end a run.
+
+The threshold is the one with the best F1 of AF time on the training split of the same database. The beats
+are those of this project's detector.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstream.evaluation import spans, statistics
+from ecgstream.evaluation.references import CINC_CLASSES, Interval, Reference
+from ecgstream.evaluation.results import Cell, Table
+from ecgstream.evaluation.rhythms import CENTRE_S, Counts, compare_record, table
+from ecgstream.evaluation.streaming import Stream
+
+WINDOW_S = 30.0
+MIN_INTERVALS = 8
+SHORTEST_S, LONGEST_S = 0.2, 3.0
+MIN_MATCHES = 5
+Floats = NDArray[np.float64]
+
+
+def cos_en(rr_s: Floats) -> float:
+    """CosEn of RR intervals (n,) in seconds; NaN with fewer than `MIN_INTERVALS` plausible ones.
+
+    >>> cos_en(np.full(20, 0.8)) < cos_en(np.tile([0.5, 0.9, 0.62, 1.1, 0.7], 4))
+    True
+    """
+    plausible = (rr_s >= SHORTEST_S) & (rr_s <= LONGEST_S)
+    if plausible.sum() < MIN_INTERVALS:
+        return float("nan")
+    pairs = plausible[:-1] & plausible[1:]
+    first, following = rr_s[:-1][pairs], rr_s[1:][pairs]
+    if len(first) < 2:
+        return float("nan")
+    upper = np.triu_indices(len(first), 1)
+    gap = np.abs(first[:, None] - first[None, :])[upper]
+    next_gap = np.abs(following[:, None] - following[None, :])[upper]
+    for tolerance_s in np.arange(0.030, 0.2001, 0.005):
+        alike = gap <= tolerance_s
+        twice = int((alike & (next_gap <= tolerance_s)).sum())
+        if twice >= MIN_MATCHES:
+            break
+    entropy = -np.log(max(twice, 1) / max(int(alike.sum()), 1))
+    return float(entropy + np.log(2 * tolerance_s) - np.log(rr_s[plausible].mean()))
+
+
+def each_second(beats_s: Floats, n_seconds: int) -> Floats:
+    """CosEn of the last 30 s as of the end of each second: float64 (n_seconds,), NaN where it isn't known."""
+    values = np.full(n_seconds, np.nan)
+    lows = np.searchsorted(beats_s, np.arange(1, n_seconds + 1) - WINDOW_S)
+    highs = np.searchsorted(beats_s, np.arange(1, n_seconds + 1))
+    for k in range(n_seconds):
+        if k and (lows[k], highs[k]) == (lows[k - 1], highs[k - 1]):
+            values[k] = values[k - 1]
+        else:
+            values[k] = cos_en(np.diff(beats_s[lows[k] : highs[k]]))
+    return values
+
+
+def best_threshold(values: Floats, is_af: NDArray[np.bool_], weight: Floats | None = None) -> float:
+    """The threshold with the best F1 of "value at or above it" (values NaN are never above)."""
+    weight = np.ones(len(values)) if weight is None else weight
+    known = ~np.isnan(values)
+    order = np.argsort(-values[known])
+    hit = np.cumsum((is_af[known] * weight[known])[order])
+    said = np.cumsum(weight[known][order])
+    score = statistics.f1(hit, float((is_af * weight).sum()), said)
+    if not len(score) or np.isnan(score).all():
+        raise ValueError("values: no window to choose a threshold from")
+    return float(values[known][order][int(np.nanargmax(score))])
+
+
+def said_intervals(values: Floats, threshold: float, duration_s: float) -> list[Interval]:
+    """AF stretches as the rhythm head's are read: second s by the value known at s + 15."""
+    n = min(len(values), int(np.ceil(duration_s)))
+    shifted = values[np.minimum(np.arange(n) + CENTRE_S, len(values) - 1)] if n else values
+    labels = [None if np.isnan(v) else "af" if v >= threshold else "other" for v in shifted]
+    return spans.of_seconds(labels, lambda s: (float(s), min(s + 1.0, duration_s)))
+
+
+def af_by_second(reference: Reference, values: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """The values of a record's scored seconds and whether each is annotated AF or flutter."""
+    middle = np.arange(len(values), dtype=np.float64) + 0.5
+    labels = spans.label_at(reference.rhythms, middle)
+    scored = middle >= 300.0
+    shifted = values[np.minimum(np.arange(len(values)) + CENTRE_S, len(values) - 1)]
+    return shifted[scored], np.array([label in ("AFIB", "AFL") for label in labels])[scored]
+
+
+def rhythm_table(
+    train: Sequence[tuple[Reference, Stream]], judged: Sequence[tuple[Reference, Stream]], database: str
+) -> Table:
+    """AF by duration and episode with the threshold chosen on `train`, in the rhythm table's columns."""
+    parts = [
+        af_by_second(r, each_second(s.beats_s, len(s.readable))) for r, s in train if r.database == database
+    ]
+    threshold = best_threshold(np.concatenate([v for v, _ in parts]), np.concatenate([af for _, af in parts]))
+    counts: dict[str, list[Counts]] = {"af": [], "af, flutter apart": []}
+    patients = []
+    for reference, stream in judged:
+        if reference.database != database:
+            continue
+        patients.append(reference.patient)
+        values = each_second(stream.beats_s, len(stream.readable))
+        values[~stream.readable] = np.nan
+        said = said_intervals(values, threshold, reference.duration_s)
+        for name, count in compare_record(reference, said, ("af",)).items():
+            counts[name].append(count)
+    found = table(f"baseline: AF from RR intervals on {database}", list(counts), patients, counts)
+    note = f"CosEn at or above {threshold:.3f}, chosen on the training split. {found.note}"
+    return Table(found.title, found.columns, found.rows, note)
+
+
+def cinc_table(
+    train: Sequence[tuple[str, Stream]],
+    judged: Sequence[tuple[str, Stream]],
+    model_said: Sequence[str] | None = None,
+) -> Table:
+    """F1 of AF against all else on CinC 2017 records (label, stream), with the threshold chosen on `train`."""
+    values = np.array([cos_en(np.diff(s.beats_s)) for _, s in train])
+    threshold = best_threshold(values, np.array([label == "A" for label, _ in train]))
+    found = np.array([cos_en(np.diff(s.beats_s)) for _, s in judged])
+    truth = np.array([label == "A" for label, _ in judged])
+    rows: list[tuple[Cell, ...]] = [
+        _binary_row("RR entropy (CosEn)", truth, np.nan_to_num(found, nan=-np.inf) >= threshold)
+    ]
+    if model_said is not None:
+        rows.append(_binary_row("this network", truth, np.array([said == "A" for said in model_said])))
+    note = f"AF against {', '.join(c for c in CINC_CLASSES if c != 'A')}; threshold {threshold:.3f}, chosen on the training split."
+    return Table(
+        "baseline: AF from RR intervals on cinc2017", ("detector", "F1 A", "Se", "+P", "Sp"), rows, note
+    )
+
+
+def _binary_row(name: str, truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> tuple[Cell, ...]:
+    counts = np.stack([truth & said, truth, said, ~truth & ~said, ~truth], axis=1).astype(np.float64)
+    units = [str(i) for i in range(len(truth))]
+    return (
+        name,
+        statistics.bootstrap(units, counts, lambda c: statistics.f1(c[:, 0], c[:, 1], c[:, 2])),
+        statistics.bootstrap(units, counts, lambda c: statistics.ratio(c[:, 0], c[:, 1])),
+        statistics.bootstrap(units, counts, lambda c: statistics.ratio(c[:, 0], c[:, 2])),
+        statistics.bootstrap(units, counts, lambda c: statistics.ratio(c[:, 3], c[:, 4])),
+    )
