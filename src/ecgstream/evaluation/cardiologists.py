@@ -15,8 +15,8 @@ and AFL are AF, AVB_TYPE2, SUDDEN_BRADY and CHB are AVB.
 
 Departures: our model has no ectopic atrial rhythm and doesn't tell Wenckebach from other blocks, so EAR and
 WENCKEBACH are never called and count with F1 0; `paced` and `other` have no class there and count as a miss
-of whatever was there. A step's rhythm is the one known 15 s after it, or at the record's end. The amplitude
-unit isn't part of the layout: the network scales each stream by itself.
+of whatever was there. A step's rhythm is the one known 15 s after it, or at the record's end. The layout
+states no amplitude unit: each record gets the gain that makes its first to 99th percentile 1 mV.
 """
 
 import json
@@ -34,9 +34,10 @@ from ecgstream.evaluation.streaming import Model, Source, Stream, stream_records
 
 FS_HZ = 200
 STEP = 256
-UV_PER_LSB = 5.0  # not stated by the layout; any gain within the front end's limits gives the same labels
+SPREAD_UV = 1000.0
 CLASSES = (
-    "AF", "AVB", "BIGEMINY", "EAR", "IVR", "JUNCTIONAL", "NOISE", "SINUS", "SVT", "TRIGEMINY", "VT", "WENCKEBACH",
+    "AF", "AVB", "BIGEMINY", "EAR", "IVR", "JUNCTIONAL", "NOISE", "SINUS", "SVT", "TRIGEMINY",
+    "VT", "WENCKEBACH",
 )  # fmt: skip
 RELABEL = {
     "NSR": "SINUS", "SUDDEN_BRADY": "AVB", "AVB_TYPE2": "AVB", "CHB": "AVB", "AFIB": "AF", "AFL": "AF",
@@ -105,9 +106,8 @@ def read_test_set(folder: Path) -> list[TestRecord]:
 def sequence_counts(truth: Labels, said: Labels) -> NDArray[np.float64]:
     """Of one record, per class: hits, the committee's steps, ours: float64 (n_classes, 3)."""
     k = np.arange(len(CLASSES))[:, None]
-    return np.stack([((truth == k) & (said == k)).sum(1), (truth == k).sum(1), (said == k).sum(1)], 1).astype(
-        np.float64
-    )
+    hits = ((truth == k) & (said == k)).sum(axis=1)
+    return np.stack([hits, (truth == k).sum(axis=1), (said == k).sum(axis=1)], axis=1).astype(np.float64)
 
 
 def set_counts(truth: Labels, said: Labels) -> NDArray[np.float64]:
@@ -142,9 +142,9 @@ def evaluate(records: Sequence[TestRecord], ours: Sequence[Labels], *, model: st
             rows.append((name, int(mine[:, i, 1].sum()), figure, float(class_f1(theirs[i]))))
         overall = statistics.bootstrap(names, mine, weighted_f1)
         rows.append(("weighted by support", int(mine[:, :, 1].sum()), overall, float(weighted_f1(theirs))))
-        note = f"{len(records)} records; per cent with 95 % intervals over patients; the same committee judges all."
+        note = f"{len(records)} records; per cent, 95 % intervals over patients; one committee judges all."
         result.tables.append(Table(title, ("rhythm", "support", "this network", "cardiologists"), rows, note))
-    silent = np.concatenate([said for said in ours]) < 0
+    silent = np.concatenate(list(ours)) < 0
     result.tables.append(
         Table("abstention", ("what", "share"), [("steps without one of the classes", float(silent.mean()))])
     )
@@ -175,10 +175,17 @@ def steps_said(stream: Stream, classes: Sequence[str], n_steps: int) -> tuple[La
     return said, predictions
 
 
+def source_of(name: str, samples: NDArray[np.int16]) -> Source:
+    """A recording at the gain that gives it a spread of 1 mV (1 µV a unit where it is flat)."""
+    spread = float(np.subtract(*np.percentile(samples, [99, 1]))) if len(samples) else 0.0
+    gain = min(1000.0, SPREAD_UV / spread) if spread > 0 else 1.0
+    return Source("cardiologists", name, name, FS_HZ, gain, samples)
+
+
 def run(folder: Path, model: Model, done: Callable[[Stream], None]) -> Evaluation:
     """Read the test set, stream it and judge it."""
     records = read_test_set(folder)
-    sources = (Source("cardiologists", r.name, r.name, FS_HZ, UV_PER_LSB, r.samples) for r in records)
+    sources = (source_of(r.name, r.samples) for r in records)
     streams = {s.source.record: s for s in stream_records(model, sources, done=done)}
     pairs = [steps_said(streams[r.name], tuple(model.rhythm_classes), len(r.committee)) for r in records]
     result = evaluate(records, [said for said, _ in pairs], model=model.name)

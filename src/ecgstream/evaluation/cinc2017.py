@@ -11,7 +11,6 @@ noise, O = all others. Nothing is left out: a record that can't be read is calle
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +25,8 @@ RHYTHM_OF = {"sinus": "N", "af": "A", "noise": "~"}
 Floats = NDArray[np.float64]
 
 
-class RecordScorer(Protocol):
-    """Scores one whole record: float32 (n,), µV, 128 Hz, filtered -> float32 (n_rhythm,)."""
-
-    def __call__(self, signal_uv: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The probability of each rhythm class."""
+# scores one whole record: float32 (n,), µV, 128 Hz, filtered -> float32 (n_rhythm,)
+RecordScorer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def grouped(probabilities: NDArray[np.floating], rhythm_classes: Sequence[str]) -> Floats:
@@ -166,3 +162,9 @@ def run(
     streams = stream_records(model, sources, n_slots=8, keep_signal=True, scorer=unscored(model), done=take)
     result = evaluate(labels, shares, unreadable, model=model.name, split=split, duration_s=duration_s)
     return result, streams
+
+
+def front_end_only(data: Path, model: Model, split: str, done: Callable[[Stream], None]) -> list[Stream]:
+    """The records of a split through the front end alone: their beats, for the baseline."""
+    sources = (read_source(data, DATABASE, r, r) for r in read_cinc_labels(data, split))
+    return stream_records(model, sources, n_slots=8, scorer=unscored(model), done=done)

@@ -36,7 +36,7 @@ from ecgstream.evaluation.references import (
 from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
 from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import Estimate
-from ecgstream.evaluation.streaming import Model, Stream, read_source, stream_records
+from ecgstream.evaluation.streaming import Model, Stream, read_source, stream_records, unscored
 
 DATABASES = ("mitdb", "vfdb")
 CENTRE_S = 15
@@ -253,9 +253,15 @@ def run(
 
 
 def stream_references(
-    data: Path, model: Model, split: str, done: Callable[[Stream], None], databases: Sequence[str]
+    data: Path,
+    model: Model,
+    split: str,
+    done: Callable[[Stream], None],
+    databases: Sequence[str],
+    *,
+    scored: bool = True,
 ) -> list[tuple[Reference, Stream]]:
-    """The annotations of a split's records with what the stream says of them."""
+    """The annotations of a split's records with what the stream says of them; without scores on request."""
     references = [
         read_reference(data, database, record)
         for database in databases
@@ -263,5 +269,6 @@ def stream_references(
     ]
     by_name = {(r.database, r.record): r for r in references}
     sources = (read_source(data, r.database, r.record, r.patient) for r in references)
-    streams = stream_records(model, sources, keep_signal=True, done=done)
+    scorer = None if scored else unscored(model)
+    streams = stream_records(model, sources, keep_signal=True, scorer=scorer, done=done)
     return [(by_name[s.source.database, s.source.record], s) for s in streams]

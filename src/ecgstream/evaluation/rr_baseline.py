@@ -130,7 +130,7 @@ def cinc_table(
     judged: Sequence[tuple[str, Stream]],
     model_said: Sequence[str] | None = None,
 ) -> Table:
-    """F1 of AF against all else on CinC 2017 records (label, stream), with the threshold chosen on `train`."""
+    """F1 of AF against all else on CinC 2017 records (label, stream); threshold chosen on `train`."""
     values = np.array([cos_en(np.diff(s.beats_s)) for _, s in train])
     threshold = best_threshold(values, np.array([label == "A" for label, _ in train]))
     found = np.array([cos_en(np.diff(s.beats_s)) for _, s in judged])
@@ -140,7 +140,8 @@ def cinc_table(
     ]
     if model_said is not None:
         rows.append(_binary_row("this network", truth, np.array([said == "A" for said in model_said])))
-    note = f"AF against {', '.join(c for c in CINC_CLASSES if c != 'A')}; threshold {threshold:.3f}, chosen on the training split."
+    others = ", ".join(c for c in CINC_CLASSES if c != "A")
+    note = f"AF against {others}; threshold {threshold:.3f}, chosen on the training split."
     return Table(
         "baseline: AF from RR intervals on cinc2017", ("detector", "F1 A", "Se", "+P", "Sp"), rows, note
     )
