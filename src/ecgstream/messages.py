@@ -114,8 +114,14 @@ class Beat(Struct, frozen=True, array_like=True):
     probability: Probability | None = None
 
 
+MISSING = -32768  # a sample of a strip that isn't known
+
+
 class Strip(Struct, frozen=True, kw_only=True):
-    """A stretch of the filtered signal: int16 little-endian (n_samples,), in units of `uv_per_lsb` µV."""
+    """A stretch of the filtered signal: int16 little-endian (n_samples,), in units of `uv_per_lsb` µV.
+
+    -32768 (`MISSING`) stands for a sample that is not known, such as in a gap.
+    """
 
     start_us: TimeUs
     fs_hz: float
@@ -128,17 +134,20 @@ class Strip(Struct, frozen=True, kw_only=True):
         return self.start_us + round(len(self.samples) // 2 / self.fs_hz * 1e6)
 
     def microvolts(self) -> NDArray[np.float32]:
-        """The signal: float32 (n_samples,), µV."""
-        return np.frombuffer(self.samples, dtype="<i2").astype(np.float32) * np.float32(self.uv_per_lsb)
+        """The signal: float32 (n_samples,), µV; NaN where it is missing."""
+        samples = np.frombuffer(self.samples, dtype="<i2")
+        signal = samples.astype(np.float32) * np.float32(self.uv_per_lsb)
+        signal[samples == MISSING] = np.nan
+        return signal
 
 
 class Finding(Record, frozen=True, kw_only=True):
     """What one window of one session shows (topic ``ecg.rhythm``, key: device id).
 
     Window `k` ends `k + 1` hops after the session's start and looks back one window length, never past the
-    start. `acute` reads its last seconds, `rhythm` all of it. ``None`` means "not known" and never "no":
-    a head that isn't warm or a window that can't be read gives ``None`` and its `reasons`. `beats` are all
-    beats in the window. `signal` is present when the window shows something.
+    start. `acute`, `quality` and the heart rate read its last seconds, `rhythm` all of it. ``None`` means
+    "not known" and never "no": a head that isn't warm or a window that can't be read gives ``None`` and its
+    `reasons`. `beats` are all beats in the window. `signal` is present when the window shows something.
     """
 
     device_id: Id

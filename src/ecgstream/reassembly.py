@@ -1,12 +1,14 @@
 """From chunks to pieces: one session's samples in order, each once.
 
-Chunks come duplicated, late, overlapping or not at all. What arrives out of order is held, at most `HOLD_S` seconds of samples or
-`MAX_HELD_CHUNKS` chunks of it; at that bound what is missing becomes a gap, and what comes later still is dropped. An
-overlap must agree sample for sample with what is known, as far as the last `HOLD_S` seconds are remembered: an agreeing
-one is trimmed and counted, a contradicting one refused. The rate, the gain and the lead belong to the session.
+Chunks come duplicated, late, overlapping or not at all. What arrives out of order is held, at most `HOLD_S`
+seconds of samples or `MAX_HELD_CHUNKS` chunks of it; at that bound what is missing becomes a gap, and what
+comes later still is dropped. An overlap must agree sample for sample with what is known, as far as the last
+`HOLD_S` seconds are remembered: an agreeing one is trimmed and counted, a contradicting one refused. The
+rate, the gain and the lead belong to the session.
 
-A session read from its first sample begins at once. One first seen in its middle (the log is read again, the device was
-away) begins when `HOLD_S` of samples were seen, so that one odd chunk at the front neither sets the rate nor the place.
+A session read from its first sample begins at once. One first seen in its middle (the log is read again, the
+device was away) begins when `HOLD_S` of samples were seen, so that one odd chunk at the front sets neither the
+rate nor the place.
 
 Nothing is lost in silence: `Counts` counts what was dropped, and what is refused goes back with its reason.
 """
@@ -46,8 +48,8 @@ class Source(Protocol):
 class Piece(msgspec.Struct, frozen=True, gc=False):
     """Samples next to the piece before, or after a gap when `first_sample` jumps.
 
-    `samples`: int16 (n,), read-only, in units of `uv_per_lsb`. `epoch_us`: UTC time of the session's sample 0 by
-    the chunk's clock, whole milliseconds.
+    `samples`: int16 (n,), read-only, in units of `uv_per_lsb`. `epoch_us`: UTC time of the session's sample 0
+    by the chunk's clock, whole milliseconds.
     """
 
     device_id: str
@@ -58,6 +60,16 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     epoch_us: int
     lead_off: bool
     samples: NDArray[np.int16]
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A session is over: its tail can be completed and its state forgotten."""
+
+    device_id: str
+    session: str
+
+
+Event = Piece | Ended
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -107,9 +119,20 @@ class Stream:
     """One session of one device, put in order."""
 
     __slots__ = (
-        "counts", "delivered", "device_id", "epoch", "expected", "fs_hz", "head", "held", "held_samples", "recent",
-        "session", "settings",
-    )  # fmt: skip
+        "counts",
+        "delivered",
+        "device_id",
+        "epoch",
+        "expected",
+        "fs_hz",
+        "head",
+        "held",
+        "held_samples",
+        "recent",
+        "session",
+        "settings",
+        "start",
+    )
 
     def __init__(self, chunk: Chunk, counts: Counts) -> None:
         self.device_id = chunk.device_id
@@ -117,7 +140,8 @@ class Stream:
         self.settings = settings(chunk)
         self.fs_hz = chunk.fs_hz
         self.counts = counts
-        self.expected = 0 if chunk.first_sample == 0 else -1  # next sample to deliver; -1: not begun
+        self.start = 0 if chunk.first_sample == 0 else -1  # where delivery begins; -1: not known yet
+        self.expected = self.start  # next sample to deliver
         self.head = 0  # index after the furthest sample seen
         self.held: list[Held] = []  # by place; by arrival until the stream has begun
         self.held_samples = 0
@@ -128,10 +152,10 @@ class Stream:
     @property
     def begun(self) -> bool:
         """Whether the place to begin at is known."""
-        return self.expected >= 0
+        return self.start >= 0
 
-    def push(self, chunk: Chunk, source: Source, pieces: list[Piece], refused: list[Refusal]) -> bool:
-        """Take one chunk of this session; append what is now in order to `pieces` and what can't be to `refused`.
+    def push(self, chunk: Chunk, source: Source, pieces: list[Event], refused: list[Refusal]) -> bool:
+        """Take one chunk of this session: append what is now in order to `pieces`, what can't be to `refused`.
 
         Returns whether the chunk was taken and lies wholly beyond all that was seen before: reading again
         from there sees all that follows.
@@ -158,7 +182,7 @@ class Stream:
         self.head = max(self.head, first + n_samples) if len(refused) == n_refused else self._furthest()
         return ahead
 
-    def end(self, pieces: list[Piece], refused: list[Refusal]) -> None:
+    def end(self, pieces: list[Event], refused: list[Refusal]) -> None:
         """Nothing more will come: deliver what is held, with its gaps."""
         if not self.begun:
             self._begin(pieces, refused)
@@ -166,7 +190,7 @@ class Stream:
             self._declare_gap()
             self._drain(pieces, refused)
 
-    def _deliver(self, chunk: Chunk, samples: NDArray[np.int16], first: int, pieces: list[Piece]) -> None:
+    def _deliver(self, chunk: Chunk, samples: NDArray[np.int16], first: int, pieces: list[Event]) -> None:
         self.epoch = epoch_us(chunk)
         pieces.append(
             Piece(
@@ -188,7 +212,7 @@ class Stream:
         while recent[0][0] + recent[0][1].size <= known_from:
             recent.popleft()
 
-    def _place(self, chunk: Chunk, source: Source, pieces: list[Piece], refused: list[Refusal]) -> None:
+    def _place(self, chunk: Chunk, source: Source, pieces: list[Event], refused: list[Refusal]) -> None:
         """Deliver a chunk that begins at or before the expected sample."""
         samples = chunk.array()
         known = self.expected - chunk.first_sample
@@ -224,13 +248,14 @@ class Stream:
             return None
         if abs(epoch_us(chunk) - self.epoch) > SAME_CLOCK_US:
             return (
-                f"first_sample: {first} is {(self.expected - first) / self.fs_hz:.1f} s behind the stream, which is at "
-                f"{self.expected}, though start_us is not; a device that restarts its counter takes a new session"
+                f"first_sample: {first} is {(self.expected - first) / self.fs_hz:.1f} s behind the stream, which "
+                f"is at {self.expected}, though start_us is not; a device that restarts its counter takes a new "
+                "session"
             )
         self.counts.late += 1
         return None
 
-    def _drain(self, pieces: list[Piece], refused: list[Refusal]) -> None:
+    def _drain(self, pieces: list[Event], refused: list[Refusal]) -> None:
         """Deliver held chunks whose turn has come; keep what is held within its bound."""
         while self.held:
             over = self.held_samples > HOLD_S * self.fs_hz or len(self.held) > MAX_HELD_CHUNKS
@@ -249,8 +274,8 @@ class Stream:
                 Refusal(
                     held.source,
                     f"first_sample: {held.chunk.first_sample} is "
-                    f"{(held.chunk.first_sample - self.expected) / self.fs_hz:.1f} s ahead of the stream, which went on "
-                    f"for more than {HOLD_S} s without reaching it",
+                    f"{(held.chunk.first_sample - self.expected) / self.fs_hz:.1f} s ahead of the stream, which "
+                    f"went on for more than {HOLD_S} s without reaching it",
                 )
             )
 
@@ -265,14 +290,14 @@ class Stream:
         ends = [held.chunk.end_sample for held in self.held]
         return max([self.expected, *ends])
 
-    def _pile(self, chunk: Chunk, source: Source, pieces: list[Piece], refused: list[Refusal]) -> None:
+    def _pile(self, chunk: Chunk, source: Source, pieces: list[Event], refused: list[Refusal]) -> None:
         self.held.append(Held(chunk, source, 0))
         self.held_samples += chunk.n_samples
         if self.held_samples >= HOLD_S * chunk.fs_hz or len(self.held) >= MAX_HELD_CHUNKS:
             self._begin(pieces, refused)
 
-    def _begin(self, pieces: list[Piece], refused: list[Refusal]) -> None:
-        """Begin in the middle of a session: where most of the chunks are, with the settings that most of them have."""
+    def _begin(self, pieces: list[Event], refused: list[Refusal]) -> None:
+        """Begin in the middle of a session: where most chunks are, with the settings that most of them have."""
         pile, self.held, self.held_samples = self.held, [], 0
         if not pile:
             return
@@ -286,7 +311,9 @@ class Stream:
                 refused.append(Refusal(held.source, self._change(held.chunk)))
         middle = sorted(map(by_place, fitting))[len(fitting) // 2]
         reach = HOLD_S * self.fs_hz
-        self.expected = next(by_place(held) for held in fitting if abs(by_place(held) - middle) <= reach)
+        self.start = self.expected = next(
+            by_place(held) for held in fitting if abs(by_place(held) - middle) <= reach
+        )
         self.epoch = epoch_us(fitting[0].chunk)
         for held in fitting:
             if held.chunk.end_sample > self.expected:
