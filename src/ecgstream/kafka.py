@@ -1,0 +1,161 @@
+"""How to reach Kafka: settings from the environment, secrets from the environment or from files.
+
+Every setting is read from ``ECGSTREAM_<NAME>``; secrets never come from the command line, where every user of the
+machine could read them. A secret may stand in a file that ``ECGSTREAM_<NAME>_FILE`` names (a mounted secret).
+A variable that begins with ``ECGSTREAM_`` and is none of the known ones is refused by name: a misspelt setting
+that is silently ignored would be an insecure default.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_PREFIX = "ECGSTREAM_"
+
+# Read elsewhere: the recordings' folder, the cache's folder.
+OTHER_VARIABLES = frozenset({"ECGSTREAM_DATA", "ECGSTREAM_CACHE"})
+
+
+class InvalidSettings(ValueError):
+    """A setting that is unknown or can't be; its text names the variable and what is wrong."""
+
+
+class KafkaSettings(BaseSettings):
+    """Where Kafka is and how to log in there."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    bootstrap_servers: str = Field(
+        "localhost:9092", min_length=1, description="Brokers, host:port, by commas."
+    )
+    topic_prefix: str = Field(
+        "ecg.", pattern=r"^[A-Za-z0-9._-]*$", description="Beginning of all topic names."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="SASL_SSL (password over TLS) or SSL (client certificate) in production."
+    )
+    sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="How the password is proven."
+    )
+    sasl_username: str | None = Field(None, description="User name, with SASL.")
+    sasl_password: SecretStr | None = Field(None, description="Password, with SASL.")
+    sasl_password_file: Path | None = Field(None, description="File that holds the password.")
+    ssl_ca_file: Path | None = Field(None, description="Authorities to trust (PEM); the system's without it.")
+    ssl_certificate_file: Path | None = Field(None, description="Own certificate (PEM), for mutual TLS.")
+    ssl_key_file: Path | None = Field(None, description="Own key (PEM), for mutual TLS.")
+    ssl_key_password: SecretStr | None = Field(None, description="Password of the key file.")
+    ssl_key_password_file: Path | None = Field(None, description="File that holds the key's password.")
+    ssl_check_hostname: bool = Field(True, description="Demand that the broker's certificate names its host.")
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.sasl_password is not None and self.sasl_password_file is not None:
+            raise ValueError("sasl_password and sasl_password_file: give one of the two")
+        if self.ssl_key_password is not None and self.ssl_key_password_file is not None:
+            raise ValueError("ssl_key_password and ssl_key_password_file: give one of the two")
+        if (self.ssl_certificate_file is None) != (self.ssl_key_file is None):
+            raise ValueError("ssl_certificate_file and ssl_key_file: one is of no use without the other")
+        if self.security_protocol.startswith("SASL"):
+            if not self.sasl_username:
+                raise ValueError(f"sasl_username: needed with security_protocol {self.security_protocol}")
+            if self.sasl_password is None and self.sasl_password_file is None:
+                raise ValueError(f"sasl_password or sasl_password_file: needed with {self.security_protocol}")
+        elif self.sasl_username:
+            raise ValueError(f"sasl_username: security_protocol {self.security_protocol} doesn't use it")
+        if self.security_protocol == "SASL_PLAINTEXT" and self.sasl_mechanism == "PLAIN":
+            raise ValueError("sasl_mechanism: PLAIN over SASL_PLAINTEXT would send the password in clear")
+        return self
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **values: Any) -> KafkaSettings:
+    """Read the settings of this process; `values` (of the command line) come before the environment.
+
+    Values that are None count as not given. Raises `InvalidSettings` with one line that names the setting.
+    """
+    known = {ENV_PREFIX + name.upper() for name in KafkaSettings.model_fields} | OTHER_VARIABLES
+    for name in sorted(os.environ if environ is None else environ):
+        if name.startswith(ENV_PREFIX) and name not in known:
+            raise InvalidSettings(f"{name}: unknown setting")
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        return KafkaSettings(**given)
+    except ValidationError as error:
+        raise InvalidSettings(
+            "; ".join(_line(detail) for detail in error.errors(include_input=False))
+        ) from None
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Keyword arguments for aiokafka's producer, consumer and admin client.
+
+    Raises `InvalidSettings` when a file that a setting names can't be read.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = ssl_context(settings)
+    if settings.security_protocol.startswith("SASL"):
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = _secret(
+            "sasl_password_file", settings.sasl_password, settings.sasl_password_file
+        )
+    return options
+
+
+def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
+    """The TLS context of the settings; TLS 1.2 at least, certificates always checked."""
+    try:
+        context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+    except OSError as error:
+        raise InvalidSettings(f"ECGSTREAM_SSL_CA_FILE: {settings.ssl_ca_file}: {error}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = settings.ssl_check_hostname
+    if settings.ssl_certificate_file is not None:
+        password = _secret("ssl_key_password_file", settings.ssl_key_password, settings.ssl_key_password_file)
+        try:
+            context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file, password or "")
+        except OSError as error:
+            raise InvalidSettings(
+                f"ECGSTREAM_SSL_CERTIFICATE_FILE, ECGSTREAM_SSL_KEY_FILE: {settings.ssl_certificate_file}: {error}"
+            ) from error
+    return context
+
+
+def faust_credentials(settings: KafkaSettings) -> Any:
+    """The same settings as Faust's `broker_credentials`; None where none are needed."""
+    from faust import SASLCredentials, SSLCredentials  # noqa: PLC0415
+
+    if settings.security_protocol == "PLAINTEXT":
+        return None
+    options = client_options(settings)
+    if settings.security_protocol == "SSL":
+        return SSLCredentials(context=options["ssl_context"])
+    return SASLCredentials(
+        mechanism=options["sasl_mechanism"],
+        username=options["sasl_plain_username"],
+        password=options["sasl_plain_password"],
+        ssl_context=options.get("ssl_context"),
+    )
+
+
+def _secret(name: str, value: SecretStr | None, file: Path | None) -> str | None:
+    if file is None:
+        return None if value is None else value.get_secret_value()
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise InvalidSettings(f"{ENV_PREFIX}{name.upper()}: {file}: {error.strerror}") from error
+
+
+def _line(detail: Any) -> str:
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    place = ".".join(str(part) for part in detail["loc"])
+    return f"{ENV_PREFIX}{place.upper()}: {message}" if place else message

@@ -1,0 +1,113 @@
+"""The topics: their names, their settings, and how they are made.
+
+All topics are keyed by device id and have the same number of partitions, so that one alerting process sees the
+findings, the acknowledgements and the settings of the same devices. `create` is safe to repeat; it refuses topics
+that are there already with another number of partitions, since co-partitioning would be broken in silence.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+DEFAULT_PARTITIONS = 12
+DEFAULT_PREFIX = "ecg."
+DAY_MS = 24 * 3600 * 1000
+
+_CONFIGURATION: dict[str, dict[str, str]] = {
+    # The broker's own clock decides when a device is silent: a gateway's wrong clock must not evict its neighbours.
+    "samples": {"retention.ms": str(7 * DAY_MS), "message.timestamp.type": "LogAppendTime"},
+    "rhythm": {"retention.ms": str(30 * DAY_MS)},
+    "alerts": {"retention.ms": str(400 * DAY_MS)},
+    "acks": {"retention.ms": str(400 * DAY_MS)},
+    # A dead letter wraps the record that could not be taken, so it may be larger than that.
+    "dead-letters": {"retention.ms": str(30 * DAY_MS), "max.message.bytes": str(4 * 1024 * 1024)},
+    "device-settings": {"cleanup.policy": "compact"},
+}
+
+
+class TopicsMismatch(RuntimeError):
+    """Topics exist already, but not as they must be; the text names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names of the topics, all beginning with `prefix`."""
+
+    prefix: str = DEFAULT_PREFIX
+
+    @property
+    def samples(self) -> str:
+        """Chunks of samples, from the gateways."""
+        return f"{self.prefix}samples"
+
+    @property
+    def rhythm(self) -> str:
+        """Findings, one a window."""
+        return f"{self.prefix}rhythm"
+
+    @property
+    def alerts(self) -> str:
+        """Revisions of alerts, for the staff."""
+        return f"{self.prefix}alerts"
+
+    @property
+    def acks(self) -> str:
+        """The staff's answers."""
+        return f"{self.prefix}acks"
+
+    @property
+    def dead_letters(self) -> str:
+        """Records that could not be taken, with the reason."""
+        return f"{self.prefix}dead-letters"
+
+    @property
+    def device_settings(self) -> str:
+        """Limits and other settings of each device; compacted, the last one counts."""
+        return f"{self.prefix}device-settings"
+
+    def configurations(self) -> dict[str, dict[str, str]]:
+        """Each topic's name and its Kafka settings."""
+        return {f"{self.prefix}{name}": dict(settings) for name, settings in _CONFIGURATION.items()}
+
+
+async def create(
+    options: Mapping[str, Any],
+    topics: Topics | None = None,
+    partitions: int = DEFAULT_PARTITIONS,
+    replication: int = 1,
+) -> list[str]:
+    """Make the topics that are missing and return their names.
+
+    `options` are aiokafka's client options (see `ecgstream.kafka.client_options`). Raises `TopicsMismatch` when a
+    topic stands with another number of partitions than asked for.
+    """
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # noqa: PLC0415 (names alone need no client)
+    from aiokafka.errors import TopicAlreadyExistsError, for_code  # noqa: PLC0415
+
+    wanted = (topics or Topics()).configurations()
+    admin = AIOKafkaAdminClient(**options)
+    await admin.start()
+    try:
+        response = await admin.create_topics(
+            [
+                NewTopic(name, partitions, replication, topic_configs=settings)
+                for name, settings in wanted.items()
+            ]
+        )
+        made = []
+        for name, code, *message in response.topic_errors:
+            if code == 0:
+                made.append(name)
+            elif code != TopicAlreadyExistsError.errno:
+                raise for_code(code)(f"{name}: {message[0] if message else ''}")
+        found = {
+            topic["topic"]: len(topic["partitions"])
+            for topic in await admin.describe_topics(sorted(set(wanted) - set(made)))
+            if topic["topic"] in wanted
+        }
+    finally:
+        await admin.close()
+    wrong = [f"{name} has {count}" for name, count in sorted(found.items()) if count != partitions]
+    if wrong:
+        raise TopicsMismatch(f"partitions: {partitions} asked for, but {', '.join(wrong)}")
+    return made
