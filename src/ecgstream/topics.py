@@ -5,6 +5,7 @@ findings, the acknowledgements and the settings of the same devices. `create` is
 that are there already with another number of partitions, since co-partitioning would be broken in silence.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 DEFAULT_PARTITIONS = 12
 DEFAULT_PREFIX = "ecg."
 DAY_MS = 24 * 3600 * 1000
+VISIBLE_TRIES = 100
+VISIBLE_PAUSE_S = 0.1
 
 _CONFIGURATION: dict[str, dict[str, str]] = {
     # The broker's own clock decides when a device is silent: a gateway's wrong clock must not evict its neighbours.
@@ -22,6 +25,7 @@ _CONFIGURATION: dict[str, dict[str, str]] = {
     # A dead letter wraps the record that could not be taken, so it may be larger than that.
     "dead-letters": {"retention.ms": str(30 * DAY_MS), "max.message.bytes": str(4 * 1024 * 1024)},
     "device-settings": {"cleanup.policy": "compact"},
+    "audit": {"retention.ms": str(400 * DAY_MS)},
 }
 
 
@@ -65,6 +69,11 @@ class Topics:
         """Limits and other settings of each device; compacted, the last one counts."""
         return f"{self.prefix}device-settings"
 
+    @property
+    def audit(self) -> str:
+        """Who saw and answered what on the console; keyed by person."""
+        return f"{self.prefix}audit"
+
     def configurations(self) -> dict[str, dict[str, str]]:
         """Each topic's name and its Kafka settings."""
         return {f"{self.prefix}{name}": dict(settings) for name, settings in _CONFIGURATION.items()}
@@ -100,14 +109,24 @@ async def create(
                 made.append(name)
             elif code != TopicAlreadyExistsError.errno:
                 raise for_code(code)(f"{name}: {message[0] if message else ''}")
-        found = {
-            topic["topic"]: len(topic["partitions"])
-            for topic in await admin.describe_topics(sorted(set(wanted) - set(made)))
-            if topic["topic"] in wanted
-        }
+        found = await _partition_counts(admin, sorted(wanted))
     finally:
         await admin.close()
     wrong = [f"{name} has {count}" for name, count in sorted(found.items()) if count != partitions]
     if wrong:
         raise TopicsMismatch(f"partitions: {partitions} asked for, but {', '.join(wrong)}")
     return made
+
+
+async def _partition_counts(admin: Any, names: list[str]) -> dict[str, int]:
+    """How many partitions each topic has, once the broker knows them all: it may learn of a new one a little later."""
+    for _ in range(VISIBLE_TRIES):
+        found = {
+            topic["topic"]: len(topic["partitions"])
+            for topic in await admin.describe_topics(names)
+            if topic["error_code"] == 0 and topic["partitions"]
+        }
+        if len(found) == len(names):
+            return found
+        await asyncio.sleep(VISIBLE_PAUSE_S)
+    raise TopicsMismatch(f"not to be seen after their creation: {', '.join(sorted(set(names) - set(found)))}")
