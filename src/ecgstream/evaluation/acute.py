@@ -29,15 +29,21 @@ reference, not of the prediction.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation import spans, statistics
-from ecgstream.evaluation.references import ACUTE_OF, RHYTHM_OF, Reference, renamed
+from ecgstream.evaluation.folds import fold_for, has_folds, with_fold
+from ecgstream.evaluation.references import ACUTE_OF, RHYTHM_OF, Reference, records_of, renamed
 from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
 from ecgstream.evaluation.rhythms import stream_references
-from ecgstream.evaluation.streaming import FS_HZ, Model, Stream
+from ecgstream.evaluation.streaming import FS_HZ, Stream
+from ecgstream.training.splits import VFDB
+
+if TYPE_CHECKING:
+    from ecgstream import classifier
 
 DATABASES = ("vfdb", "mitdb")
 SEGMENT_S = 10
@@ -266,8 +272,30 @@ def _seconds(result: Evaluation, pairs: Sequence[tuple[Reference, Stream]], clas
 
 
 def run(
-    data: Path, model: Model, split: str, done: Callable[[Stream], None], databases: Sequence[str] = DATABASES
+    data: Path,
+    model: "classifier.Model",
+    split: str,
+    done: Callable[[Stream], None],
+    databases: Sequence[str] = DATABASES,
 ) -> Evaluation:
-    """Stream the annotated records of a split and judge their acute rhythm."""
-    pairs = stream_references(data, model, split, done, databases)
+    """Stream the annotated records of a split and judge their acute rhythm.
+
+    Where the model folder carries heads of folds, all of VFDB is judged, each patient by the head that
+    never met them.
+    """
+    pairs: list[tuple[Reference, Stream]] = []
+    for database in databases:
+        folds = folds_of(model, data, database, split)
+        for fold, records in folds.items():
+            judge = with_fold(model, fold)
+            pairs += stream_references(data, judge, split, done, (database,), records=records)
     return evaluate(pairs, tuple(model.acute_classes), model=model.name, split=split)
+
+
+def folds_of(model: "classifier.Model", data: Path, database: str, split: str) -> dict[int | None, list[str]]:
+    """Which records are judged by which head; ``None`` is the one that serves."""
+    whole = database == VFDB and has_folds(model)
+    folds: dict[int | None, list[str]] = {}
+    for record in records_of(data, database, "all" if whole else split):
+        folds.setdefault(fold_for(model, database, record), []).append(record)
+    return folds

@@ -39,6 +39,7 @@ from ecgstream.evaluation.statistics import Estimate
 from ecgstream.evaluation.streaming import Model, Stream, read_source, stream_records, unscored
 
 DATABASES = ("mitdb", "vfdb")
+UNTRAINED = "vfdb"  # its rhythms are not learnt from, so all of its patients are judged
 CENTRE_S = 15
 COLUMNS = (
     "rhythm", "patients", "minutes", "duration Se", "duration +P", "duration Sp", "readable Se",
@@ -247,8 +248,11 @@ def _details(result: Evaluation, pairs: Sequence[tuple[Reference, Stream]], clas
 def run(
     data: Path, model: Model, split: str, done: Callable[[Stream], None], databases: Sequence[str] = DATABASES
 ) -> tuple[Evaluation, list[tuple[Reference, Stream]]]:
-    """Stream the annotated records of a split and judge their rhythms."""
-    pairs = stream_references(data, model, split, done, databases)
+    """Stream the annotated records of a split, and all of `UNTRAINED`, and judge their rhythms."""
+    pairs = []
+    for database in databases:
+        whole = database == UNTRAINED
+        pairs += stream_references(data, model, "all" if whole else split, done, (database,))
     return evaluate(pairs, tuple(model.rhythm_classes), model=model.name, split=split), pairs
 
 
@@ -260,12 +264,15 @@ def stream_references(
     databases: Sequence[str],
     *,
     scored: bool = True,
+    records: Sequence[str] | None = None,
 ) -> list[tuple[Reference, Stream]]:
-    """The annotations of a split's records with what the stream says of them; without scores on request."""
+    """The annotations of a split's records (or of `records`) with what the stream says; without scores on
+    request.
+    """
     references = [
         read_reference(data, database, record)
         for database in databases
-        for record in records_of(data, database, split)
+        for record in (records_of(data, database, split) if records is None else records)
     ]
     by_name = {(r.database, r.record): r for r in references}
     sources = (read_source(data, r.database, r.record, r.patient) for r in references)

@@ -1,0 +1,288 @@
+"""Readers of references, the cardiologist test set, streaming through a scorer, and what is written."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+from numpy.typing import NDArray
+
+from ecgstream.evaluation import cardiologists, references, report_pages, results, streaming
+from ecgstream.evaluation.references import Interval
+from ecgstream.evaluation.statistics import Estimate, reliability
+from ecgstream.training import splits
+from evaluation_streams import ACUTE, BEATS, RHYTHMS, one_hot
+
+DATA = Path(os.environ.get("ECGSTREAM_DATA", ""))
+needs_data = pytest.mark.skipif(
+    not os.environ.get("ECGSTREAM_DATA"), reason="ECGSTREAM_DATA: no folder with PhysioNet's recordings"
+)
+
+
+def write_record(
+    folder: Path, name: str, marks: list[tuple[float, str, str]], *, fs: int = 250, seconds: int = 20
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    t = np.arange(fs * seconds) / fs
+    signal = np.sin(2 * np.pi * 1.2 * t)[:, None]
+    wfdb.wrsamp(
+        name, fs=fs, units=["mV"], sig_name=["ECG"], p_signal=signal, fmt=["16"], adc_gain=[200.0], baseline=[0],
+        write_dir=str(folder),
+    )  # fmt: skip
+    wfdb.wrann(
+        name,
+        "atr",
+        np.array([round(at * fs) for at, _, _ in marks]),
+        symbol=[symbol for _, symbol, _ in marks],
+        aux_note=[note for _, _, note in marks],
+        write_dir=str(folder),
+    )
+
+
+def test_annotations_become_intervals_and_aami_beats(tmp_path: Path) -> None:
+    marks = [
+        (0.1, "+", "(N"), (1.0, "N", ""), (2.0, "L", ""), (3.0, "A", ""), (4.0, "E", ""), (5.0, "F", ""),
+        (6.0, "/", ""), (7.0, "+", "(AFL"), (8.0, "+", "(AFIB"),
+        (9.0, "[", ""), (10.0, "!", ""), (11.0, "]", ""), (12.0, "+", "(AFIB"),
+        (13.0, "~", ""), (14.0, "|", ""),
+    ]  # fmt: skip
+    write_record(tmp_path / "vfdb", "418", marks)
+    found = references.read_reference(tmp_path, "vfdb", "418")
+    assert "".join(found.kinds) == "NNSVFQ"
+    assert found.beats_s.tolist() == [1, 2, 3, 4, 5, 6]
+    assert found.rhythms == [Interval(0.1, 7, "N"), Interval(7, 8, "AFL"), Interval(8, 20, "AFIB")]
+    assert found.fibrillation == [Interval(9, 11, "[")]
+    merged = references.renamed(found.rhythms, references.RHYTHM_OF)
+    assert merged == [Interval(0.1, 7, "sinus"), Interval(7, 20, "af")]
+    assert references.records_of(tmp_path, "vfdb", "all") == ["418"]
+
+
+def test_an_unknown_rhythm_is_refused_by_name(tmp_path: Path) -> None:
+    write_record(tmp_path / "vfdb", "418", [(0.1, "+", "(N"), (3.0, "+", "(XYZ")])
+    with pytest.raises(KeyError, match=r"vfdb/418 at 3.0 s: rhythm '\(XYZ'"):
+        references.read_reference(tmp_path, "vfdb", "418")
+
+
+def test_each_rhythm_has_an_acute_class_and_a_model_class() -> None:
+    assert set(references.ACUTE_OF) == set(references.RHYTHM_OF)
+    assert set(references.ACUTE_OF.values()) == set(ACUTE)
+    assert {r for r in references.RHYTHM_OF.values() if r} <= set(RHYTHMS)
+
+
+def test_201_and_202_are_one_patient_and_splits_share_none() -> None:
+    one, two = (
+        references.Reference("mitdb", r, 1.0, np.empty(0), np.empty(0, "U1"), []) for r in ("201", "202")
+    )
+    assert one.patient == two.patient
+    assert splits.split_of("mitdb", "201") == splits.split_of("mitdb", "202")
+
+
+def test_missing_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="mitdb"):
+        references.records_of(tmp_path, "mitdb")
+    with pytest.raises(FileNotFoundError, match="REFERENCE-v3"):
+        references.read_cinc_labels(tmp_path)
+
+
+def test_cinc_labels_of_records_that_are_there(tmp_path: Path) -> None:
+    folder = tmp_path / "cinc2017"
+    (folder / "training2017").mkdir(parents=True)
+    (folder / "REFERENCE-v3.csv").write_text("A00001,N\nA00002,~\n")
+    (folder / "training2017" / "A00002.hea").touch()
+    assert references.read_cinc_labels(tmp_path, "all") == {"A00002": "~"}
+    (folder / "REFERENCE-v3.csv").write_text("A00002,X\n")
+    with pytest.raises(ValueError, match="A00002"):
+        references.read_cinc_labels(tmp_path, "all")
+
+
+def test_a_record_is_read_in_its_own_units(tmp_path: Path) -> None:
+    write_record(tmp_path / "vfdb", "418", [(0.1, "+", "(N")])
+    found = streaming.read_source(tmp_path, "vfdb", "418", "vfdb/418")
+    assert (found.fs_hz, found.uv_per_lsb, found.duration_s) == (250.0, 5.0, 20.0)
+    assert np.ptp(found.samples * found.uv_per_lsb) == pytest.approx(2000, abs=10)
+
+
+class CountingScorer:
+    """Calls second n of a run by its number: sinus while even, af while odd; warm from the third on; knows
+    beats after 3 s.
+    """
+
+    def __init__(self, n_slots: int) -> None:
+        self.n = np.zeros(n_slots, np.int64)
+
+    def reset(self, slot: int) -> None:
+        self.n[slot] = 0
+
+    def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> "CountingScorer":
+        assert len(set(slots.tolist())) == len(slots)
+        assert blocks.shape == (len(slots), 128)
+        names = [None if self.n[s] < 3 else ("sinus", "af")[self.n[s] % 2] for s in slots]
+        self.rhythm, self.acute = one_hot(names, RHYTHMS), one_hot(["organised"] * len(slots), ACUTE)
+        self.n[slots] += 1
+        return self
+
+    def beat_probabilities(self, slot: int, positions: NDArray[np.float64]) -> NDArray[np.float32]:
+        known = positions / 128 + 3 < self.n[slot]
+        return one_hot(["N" if k else None for k in known], BEATS)
+
+
+class NamedModel:
+    name, beat_classes, acute_classes, rhythm_classes = "m@0", BEATS, ACUTE, RHYTHMS
+
+
+def test_streaming_gives_a_row_a_second_and_waits_for_beats() -> None:
+    t = np.arange(60 * 250) / 250
+    beat = 1000 * np.exp(-((((t + 0.5) % 1.0 - 0.5) / 0.02) ** 2))
+    sources = [
+        streaming.Source("vfdb", str(i), str(i), 250.0, 1.0, beat.astype(np.int16)[: 250 * (20 + 10 * i)])
+        for i in range(5)
+    ]
+    told: list[str] = []
+    found = streaming.stream_records(
+        NamedModel(), sources, n_slots=2, scorer=CountingScorer(2), keep_signal=True,
+        done=lambda s: told.append(s.source.record),
+    )  # fmt: skip
+    assert sorted(told) == ["0", "1", "2", "3", "4"]
+    for stream in found:
+        seconds = int(stream.source.duration_s)
+        assert stream.rhythm.shape == (seconds, 12)
+        assert np.isnan(stream.rhythm[:3]).all()
+        assert (stream.rhythm[3:].argmax(axis=1) == np.arange(3, seconds) % 2).all()
+        assert stream.signal is not None
+        assert stream.signal.shape == (seconds * 128,)
+        assert len(stream.beats) == len(stream.beats_s)
+        early = stream.beats_s < seconds - 4
+        assert not np.isnan(stream.beats[early]).any()
+        assert np.isnan(stream.beats[stream.beats_s > seconds - 3]).all()
+
+
+def write_test_record(
+    folder: Path, name: str, committee: list[tuple[int, str]], others: list[list[tuple[int, str]]]
+) -> None:
+    rng = np.random.default_rng(0)
+    rng.integers(-200, 200, 30 * 200).astype("<i2").tofile(folder / f"{name}.ecg")
+    for suffix, episodes in [("grp1", committee), *((f"rev{i}", e) for i, e in enumerate(others))]:
+        ends = [*(onset - 1 for onset, _ in episodes[1:]), 6000]
+        rows = [{"onset": a, "offset": b, "rhythm_name": r} for (a, r), b in zip(episodes, ends, strict=True)]
+        (folder / f"{name}_{suffix}.episodes.json").write_text(json.dumps({"episodes": rows}))
+
+
+def test_cardiologist_layout_is_read_step_by_step(tmp_path: Path) -> None:
+    write_test_record(
+        tmp_path, "abc_0001", [(1, "NSR"), (2561, "AFL")], [[(1, "SINUS")], [(1, "NSR"), (2700, "AFIB")]]
+    )
+    (record,) = cardiologists.read_test_set(tmp_path)
+    sinus, af = cardiologists.CLASSES.index("SINUS"), cardiologists.CLASSES.index("AF")
+    assert record.committee.tolist() == [sinus] * 10 + [af] * 13  # 2560 samples are ten steps
+    assert record.cardiologists[0].tolist() == [sinus] * 23
+    assert (
+        record.cardiologists[1].tolist() == [sinus] * 11 + [af] * 12
+    )  # 2700 is nearer to the eleventh step's end
+
+
+def test_sequence_and_set_f1_by_hand(tmp_path: Path) -> None:
+    write_test_record(tmp_path, "abc_0001", [(1, "NSR"), (2561, "AFL")], [[(1, "SINUS")]])
+    (record,) = cardiologists.read_test_set(tmp_path)
+    found = cardiologists.evaluate([record], [record.committee], model="m")
+    for title in ("sequence F1", "set F1"):
+        rows = {row[0]: row for row in found.table(title).rows}
+        mine = rows["weighted by support"][2]
+        assert isinstance(mine, Estimate)
+        assert mine.value == 1.0
+    theirs = {row[0]: row[3] for row in found.table("sequence F1").rows}
+    assert theirs["SINUS"] == pytest.approx(2 * 10 / (10 + 23))
+    assert theirs["AF"] == 0.0
+    assert theirs["weighted by support"] == pytest.approx((10 * 20 / 33) / 23)
+    sets = {row[0]: row[3] for row in found.table("set F1").rows}
+    assert sets["SINUS"] == 1.0
+    assert sets["weighted by support"] == pytest.approx(0.5)
+
+
+def test_cardiologist_layout_mistakes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no \.ecg files"):
+        cardiologists.read_test_set(tmp_path)
+    write_test_record(tmp_path, "abc_0001", [(1, "NSR")], [])
+    committee = tmp_path / "abc_0001_grp1.episodes.json"
+    committee.write_text('{"episodes": [{"onset": 1, "offset": 9, "rhythm_name": "WALTZ"}]}')
+    with pytest.raises(ValueError, match="WALTZ"):
+        cardiologists.read_test_set(tmp_path)
+    committee.write_text("[]")
+    with pytest.raises(ValueError, match="not an episode file"):
+        cardiologists.read_test_set(tmp_path)
+    committee.unlink()
+    with pytest.raises(ValueError, match="expected one"):
+        cardiologists.read_test_set(tmp_path)
+
+
+def made_evaluation() -> results.Evaluation:
+    found = results.Evaluation("rhythms", "m@0", "dev")
+    rows: list[tuple[results.Cell, ...]] = [
+        ("af", Estimate(0.9, 0.8, 0.95), 3),
+        ("vt", Estimate(np.nan, np.nan, np.nan), None),
+    ]
+    found.tables.append(results.Table("t", ("rhythm", "Se", "n"), rows, "a note"))
+    found.confusions["second"] = results.Confusion(("a", "b"), np.array([[3, 1], [0, 2]]), "seconds")
+    found.reliabilities["second"] = reliability(np.array([0.8, 0.4]), np.array([True, False]))
+    found.predictions.append(
+        results.Prediction("mitdb/1", 0.0, 30.0, "af", {"af": 0.75, "sinus": float("nan")})
+    )
+    found.worst.append(results.Worst("mitdb", "1", 10.0, 40.0, "a caption"))
+    return found
+
+
+def test_unknown_is_null_in_json_and_a_dash_in_text() -> None:
+    found = json.loads(json.dumps(results.as_json(made_evaluation()), allow_nan=False))
+    assert found["tables"]["t"]["rows"][0]["Se"] == {"value": 0.9, "low": 0.8, "high": 0.95}
+    assert found["tables"]["t"]["rows"][1]["Se"]["value"] is None
+    assert results.text(Estimate(np.nan, np.nan, np.nan)) == "–"
+    assert results.text(Estimate(0.9, 0.8, 0.95)) == "90.0 (80.0–95.0)"
+
+
+def test_predictions_are_written_with_a_column_a_class(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    assert results.write_predictions(path, made_evaluation().predictions) == 1
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["record", "start_s", "end_s", "label", "af", "sinus"],
+        ["mitdb/1", "0", "30", "af", "0.75000", ""],
+    ]
+
+
+def test_report_page_has_its_pictures(tmp_path: Path) -> None:
+    page = report_pages.write_report(
+        tmp_path / "r", made_evaluation(), lambda _: (np.zeros(3840, np.float32), 128.0)
+    )
+    lines = page.read_text()
+    for picture in (
+        "rhythms-confusion-second.png",
+        "rhythms-reliability-second.png",
+        "rhythms-worst-mitdb-1.png",
+    ):
+        assert (tmp_path / "r" / picture).stat().st_size > 1000
+        assert picture in lines
+    assert "| af | 90.0 (80.0–95.0) | 3 |" in lines
+
+
+@needs_data
+@pytest.mark.data
+def test_all_annotations_at_hand_are_in_the_vocabulary() -> None:
+    for database in ("mitdb", "vfdb", "svdb"):
+        for record in references.records_of(DATA, database, "all"):
+            found = references.read_reference(DATA, database, record)
+            assert found.duration_s > 1700
+            assert len(found.beats_s) == len(found.kinds)
+
+
+@needs_data
+@pytest.mark.data
+def test_counts_of_known_records() -> None:
+    found = references.read_reference(DATA, "mitdb", "208")
+    kinds = dict(zip(*np.unique(found.kinds, return_counts=True), strict=True))
+    assert (kinds["V"], kinds["F"]) == (992, 373)
+    flutter = references.read_reference(DATA, "mitdb", "207").fibrillation
+    assert len(flutter) == 6
+    assert streaming.read_source(DATA, "mitdb", "114", "114").uv_per_lsb == 5.0
