@@ -1,0 +1,64 @@
+# Every target builds what it needs in .venv; the second run finds it there.
+# EXTRAS=train adds torch and the like to `setup`, `check` and `test`, so that what needs them is tested too.
+
+EXTRAS ?=
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV ?= $(or $(shell command -v uv),.tools/bin/uv)
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest $(PYTEST_ARGS)
+
+test_stamp := .venv/.stamp-$(subst $() ,-,$(strip test $(EXTRAS)))
+sync = $(UV) sync --quiet --frozen --inexact $(foreach extra,$(1),--extra $(extra)) && touch $@
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-faults check format bench lock image clean
+
+help:  ## Say what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(test_stamp)  ## Build the environment for work on the code in .venv
+
+demo: .venv/.stamp-demo  ## Run it all on this machine: broker, monitor, alerting, a real recording, its alerts
+	$(BIN)/ecgstream demo $(DEMO_ARGS)
+
+test: $(test_stamp)  ## Run the tests (ECGSTREAM_DATA=folder adds those on recordings)
+	$(PYTEST) -m "not faults"
+
+test-faults: $(test_stamp)  ## Run the tests that kill and restart processes
+	$(PYTEST) -m faults
+
+check: $(test_stamp)  ## Lint, formatting, types, lock file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(UV) lock --check --quiet
+
+format: $(test_stamp)  ## Put the code in its form
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: $(test_stamp)  ## Measure speed
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+lock: $(UV)  ## Renew uv.lock
+	$(UV) lock
+
+image:  ## Build the container image
+	docker build -t ecgstream .
+
+clean:  ## Remove all that was built here
+	rm -rf .venv .tools build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/.stamp-demo: pyproject.toml uv.lock | $(UV) .venv
+	$(call sync,demo)
+
+$(test_stamp): pyproject.toml uv.lock | $(UV) .venv
+	$(call sync,test $(EXTRAS))
+
+.venv: | $(UV)
+	$(UV) venv --quiet --python $(PYTHON) .venv
+
+# Only where uv isn't installed.
+.tools/bin/uv:
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet "uv>=0.9"
