@@ -1,0 +1,252 @@
+"""The served network: a model folder loaded and checked, and a scorer that carries many streams through it.
+
+A model folder holds `model.json` (`ModelSpec`: rate, horizons, classes, thresholds, calibration, training, metrics and the
+sha256 of each file), three ONNX graphs and the same weights as safetensors. `encoder.onnx` takes one second of each stream and
+the last inputs of its convolutions and gives eight frames a stream: each sample is convolved once. `rhythm.onnx` and `acute.onnx`
+pool the frames of the last 30 s and 5 s. ONNX Runtime's result for a stream doesn't depend on which others share its batch
+(held by a test), so a replay gives the numbers that the live system gave.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+from msgspec import Struct
+from numpy.typing import NDArray
+
+FORMAT = 1
+GRAPHS = ("encoder.onnx", "rhythm.onnx", "acute.onnx")
+
+
+class ModelError(Exception):
+    """A model folder that can't be served: what was found and what was expected."""
+
+
+class Horizon(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a head looks at: window length, frames in it, a stream's void first frames, frames needed before it speaks."""
+
+    window_s: int
+    frames: int
+    void_frames: int
+    min_frames: int
+    channels: int
+
+
+class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """`model.json`."""
+
+    format: int
+    name: str
+    fs_hz: int
+    hop_s: int
+    frame_samples: int
+    scale_blocks: int
+    scale_floor_uv: float
+    clip: float
+    beat_classes: list[str]
+    acute_classes: list[str]
+    rhythm_classes: list[str]
+    rhythm: Horizon
+    acute: Horizon
+    beat_field_samples: int
+    memories: list[tuple[int, int]]
+    thresholds: dict[str, float]
+    calibration: dict[str, float]
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    sha256: dict[str, str]
+
+
+class Model(NamedTuple):
+    """A loaded model folder."""
+
+    folder: Path
+    spec: ModelSpec
+    graphs: dict[str, ort.InferenceSession]
+
+    @property
+    def name(self) -> str:
+        """Name and version, such as ``ecgstream-1@1a2b3c4d``: what a finding says of its model."""
+        return f"{self.spec.name}@{self.spec.sha256['encoder.onnx'][:8]}"
+
+    @property
+    def beat_classes(self) -> tuple[str, ...]:
+        """Names of the beat head's classes."""
+        return tuple(self.spec.beat_classes)
+
+    @property
+    def acute_classes(self) -> tuple[str, ...]:
+        """Names of the acute head's classes."""
+        return tuple(self.spec.acute_classes)
+
+    @property
+    def rhythm_classes(self) -> tuple[str, ...]:
+        """Names of the rhythm head's classes."""
+        return tuple(self.spec.rhythm_classes)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Operating points."""
+        return self.spec.thresholds
+
+
+def load_model(folder: Path, threads: int = 1) -> Model:
+    """Load and check a model folder; raises `ModelError` naming the file, what it holds and what was expected."""
+    path = folder / "model.json"
+    if not path.is_file():
+        raise ModelError(f"{folder}: not a model folder: no model.json in it")
+    try:
+        spec = msgspec.json.decode(path.read_bytes(), type=ModelSpec)
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{path}: {error}") from error
+    if spec.format != FORMAT:
+        raise ModelError(f"{path}: format {spec.format}, expected {FORMAT}")
+    if (spec.fs_hz, spec.hop_s) != (128, 1):
+        raise ModelError(f"{path}: {spec.fs_hz} Hz and a hop of {spec.hop_s} s, expected 128 Hz and 1 s")
+    for name, expected in spec.sha256.items():
+        found = hashlib.sha256((folder / name).read_bytes()).hexdigest() if (folder / name).is_file() else "no such file"
+        if found != expected:
+            raise ModelError(f"{folder / name}: sha256 {found}, expected {expected}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    graphs = {}
+    for name in GRAPHS:
+        if name not in spec.sha256:
+            raise ModelError(f"{path}: sha256 has no {name}, expected all of {', '.join(GRAPHS)}")
+        graphs[name] = ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
+    return Model(folder, spec, graphs)
+
+
+class Scores(NamedTuple):
+    """What one hop of some streams shows: float32 (n, classes) each; rows of NaN where the head isn't warm."""
+
+    rhythm: NDArray[np.float32]
+    acute: NDArray[np.float32]
+
+
+class Scorer:
+    """Carries up to `n_slots` streams through a model, a second at a time; memory is fixed at the start (about 0.2 MB a slot)."""
+
+    def __init__(self, model: Model, n_slots: int, batch: int = 64) -> None:
+        spec = model.spec
+        self.model, self.spec, self.batch = model, spec, batch
+        self._memories = [np.zeros((n_slots, channels, 1, reach), np.float32) for channels, reach in spec.memories]
+        self._rhythm = np.zeros((n_slots, spec.rhythm.channels, spec.rhythm.frames), np.float32)
+        self._acute = np.zeros((n_slots, spec.acute.channels, spec.acute.frames), np.float32)
+        self._beats = np.full((n_slots, spec.rhythm.frames + 64, len(spec.beat_classes)), np.nan, np.float32)
+        self._n_frames = np.zeros(n_slots, np.int64)
+        self._level = np.zeros((n_slots, spec.scale_blocks), np.float64)
+        self._scale = np.zeros(n_slots, np.float32)
+        self._names = [n.name for n in model.graphs["encoder.onnx"].get_inputs()]
+
+    def reset(self, slot: int) -> None:
+        """Forget a slot's stream: the next block is the first of a run."""
+        for memory in self._memories:
+            memory[slot] = 0.0
+        self._n_frames[slot] = 0
+
+    def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Scores:
+        """Take one second of filtered signal of each of some streams; each slot at most once.
+
+        blocks: float32 (n, 128), µV. Returns the probabilities as of the blocks' end.
+        """
+        parts = [
+            self._step(slots[i : i + self.batch], blocks[i : i + self.batch]) for i in range(0, len(slots), self.batch)
+        ]
+        if not parts:
+            return Scores(np.empty((0, len(self.spec.rhythm_classes)), np.float32), np.empty((0, len(self.spec.acute_classes)), np.float32))
+        return Scores(np.concatenate([p.rhythm for p in parts]), np.concatenate([p.acute for p in parts]))
+
+    def _step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Scores:
+        x = self._scaled(slots, blocks)[:, None, None, :]
+        feed = dict(zip(self._names, [x, *(m[slots] for m in self._memories)], strict=True))
+        rhythm, acute, beats, *memories = self.model.graphs["encoder.onnx"].run(None, feed)
+        for memory, new in zip(self._memories, memories, strict=True):
+            memory[slots] = new
+        n_new = rhythm.shape[2]
+        first = self._n_frames[slots]
+        self._n_frames[slots] = first + n_new
+        void = self.spec.rhythm.void_frames
+        for k in range(n_new):
+            known = (first + k >= void)[:, None]
+            self._beats[slots, (first + k) % self._beats.shape[1]] = np.where(known, beats[:, :, k], np.nan)
+        return Scores(
+            self._pooled("rhythm.onnx", self.spec.rhythm, self._rhythm, slots, rhythm, masked=True),
+            self._pooled("acute.onnx", self.spec.acute, self._acute, slots, acute, masked=False),
+        )
+
+    def _scaled(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The blocks over their streams' running scale; the twin of `training.network.scaled`."""
+        spec = self.spec
+        n_before = self._n_frames[slots] * spec.frame_samples // spec.fs_hz
+        level = self._level[slots]
+        level[:, :-1] = level[:, 1:]
+        level[:, -1] = np.abs(blocks).mean(axis=1, dtype=np.float64)
+        self._level[slots] = level
+        n_levels = np.minimum(n_before + 1, spec.scale_blocks)
+        counted = np.arange(spec.scale_blocks)[None, :] >= (spec.scale_blocks - n_levels)[:, None]
+        mean = (level * counted).sum(axis=1) / n_levels
+        after = np.maximum(mean, spec.scale_floor_uv).astype(np.float32)
+        before = np.where(n_before == 0, after, self._scale[slots])
+        self._scale[slots] = after
+        ramp = (np.arange(spec.fs_hz, dtype=np.float32) / np.float32(spec.fs_hz))[None, :]
+        line = before[:, None] + (after - before)[:, None] * ramp
+        return np.clip(blocks / line, -spec.clip, spec.clip)
+
+    def _pooled(
+        self, graph: str, horizon: Horizon, held: NDArray[np.float32], slots: NDArray[np.int64], new: NDArray[np.float32], *, masked: bool
+    ) -> NDArray[np.float32]:
+        values = np.concatenate([held[slots], new], axis=2)[:, :, -horizon.frames :]
+        held[slots] = values
+        n_known = np.clip(self._n_frames[slots] - horizon.void_frames, 0, horizon.frames)
+        session = self.model.graphs[graph]
+        feed = {"values": values}
+        if masked:
+            feed["known"] = (np.arange(horizon.frames)[None, :] >= (horizon.frames - n_known)[:, None]).astype(np.float32)
+        probabilities: NDArray[np.float32] = session.run(None, feed)[0]
+        return np.where((n_known >= horizon.min_frames)[:, None], probabilities, np.float32(np.nan))
+
+    def beat_probabilities(self, slot: int | NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Class probabilities of the beats at R-peak `positions` (float64 (m,), samples since `reset`): float32 (m, classes).
+
+        `slot` is one slot, or one a position (int64 (m,)).
+        Rows are NaN where the frame around the peak isn't known: not yet (it comes about 3.5 s after the peak), in the run's first
+        seconds, or gone (more than 30 s ago).
+        """
+        spec = self.spec
+        end = np.asarray(positions, dtype=np.float64) + spec.beat_field_samples / 2
+        frame = np.rint(end / spec.frame_samples).astype(np.int64) - 1
+        size = self._beats.shape[1]
+        held = (frame < self._n_frames[slot]) & (frame >= self._n_frames[slot] - size) & (frame >= spec.rhythm.void_frames)
+        found = self._beats[slot, frame % size]
+        return np.where(held[:, None], found, np.float32(np.nan))
+
+
+class RecordScores(NamedTuple):
+    """A whole recording as one window: rhythm float32 (classes,) or NaN where it is too short."""
+
+    rhythm: NDArray[np.float32]
+
+
+def score_record(model: Model, signal_uv: NDArray[np.float32]) -> RecordScores:
+    """Score a short recording (filtered, 128 Hz, µV) over all its frames at once, as the CinC 2017 protocol has it."""
+    spec = model.spec
+    blocks = -(-signal_uv.size // spec.fs_hz)
+    padded = np.zeros(blocks * spec.fs_hz, np.float32)
+    padded[: signal_uv.size] = signal_uv
+    scorer = Scorer(model, 1)
+    slot = np.zeros(1, np.int64)
+    values = []
+    for b in range(blocks):
+        scorer.step(slot, padded[None, b * spec.fs_hz : (b + 1) * spec.fs_hz])
+        values.append(scorer._rhythm[0, :, -spec.fs_hz // spec.frame_samples :].copy())
+    frames = np.concatenate(values, axis=1)[:, spec.rhythm.void_frames : signal_uv.size // spec.frame_samples]
+    if frames.shape[1] == 0:
+        return RecordScores(np.full(len(spec.rhythm_classes), np.nan, np.float32))
+    feed = {"values": frames[None], "known": np.ones((1, frames.shape[1]), np.float32)}
+    return RecordScores(model.graphs["rhythm.onnx"].run(None, feed)[0][0])

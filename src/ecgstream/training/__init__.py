@@ -1,0 +1,1 @@
+"""From PhysioNet-layout folders to a model folder (needs the `train` extra)."""

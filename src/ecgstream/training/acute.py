@@ -1,0 +1,159 @@
+"""The acute head: trained on the frozen morphology frames of VFDB and MIT-BIH, with patient-wise folds on VFDB.
+
+The encoder has not seen VFDB. For each fold a head is trained without the fold's patients and kept in the model folder, so that
+any figure on VFDB, also one of the whole alarm chain, can be taken with a head (and an encoder) that never met the patient. The head
+that serves is trained on all of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from ecgstream.training.corpus import Packed
+from ecgstream.training.examples import Augmentation, acute_windows, vary
+from ecgstream.training.network import ACUTE, FRAME, FS_HZ, AcuteHead, Network, scaled
+from ecgstream.training.splits import MITDB, VFDB, VFDB_FOLDS, fold_of, split_of
+from ecgstream.training.streaming import FIRST
+
+WINDOW = 5 * FS_HZ
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Frames of 5-s windows: float16 (n, channels, frames), their classes, their records."""
+
+    frames: NDArray[np.float16]
+    classes: NDArray[np.int64]
+    records: NDArray[np.str_]
+    database: str
+
+
+def n_window_frames(field: int) -> int:
+    """Frames whose receptive field lies within the window."""
+    return (WINDOW - field) // FRAME + 1
+
+
+@torch.no_grad()
+def frames_of(network: Network, signal: NDArray[np.float32], device: torch.device) -> NDArray[np.float16]:
+    """Morphology frames of a recording as a stream gives them: float16 (channels, frames); frame i ends at 16 (i + 1) + field."""
+    whole = signal[: signal.size // FS_HZ * FS_HZ]
+    x = scaled(torch.from_numpy(whole).to(device)[None])[:, None, None, FIRST:]
+    network.eval()
+    morphology, _ = network.encoder(x.contiguous(memory_format=torch.channels_last))
+    frames: NDArray[np.float16] = morphology[0, :, 0].half().cpu().numpy()
+    return frames
+
+
+def windows_of(
+    network: Network, record: Packed, signal: NDArray[np.float32], device: torch.device, every: int
+) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+    """The record's 5-s windows of one rhythm: frames (n, channels, frames) and classes; one in `every` organised ones."""
+    field, _ = network.receptive_fields()
+    n_frames, frames = n_window_frames(field), frames_of(network, signal, device)
+    kept, classes = [], []
+    for i, (end, k) in enumerate(acute_windows(record)):
+        last = (end - field) // FRAME  # index of the last frame that ends by `end`
+        if (k == 0 and i % every) or last - n_frames + 1 < 0 or last >= frames.shape[1]:
+            continue
+        kept.append(frames[:, last - n_frames + 1 : last + 1])
+        classes.append(k)
+    shape = (0, frames.shape[0], n_frames)
+    return np.stack(kept) if kept else np.empty(shape, np.float16), np.array(classes, np.int64)
+
+
+def collect(
+    network: Network, records: list[Packed], noises: list[NDArray[np.float32]], copies: int, seed: int, device: torch.device
+) -> Windows:
+    """Windows of many records, as they are and in `copies` noisy, turned or filtered versions."""
+    rng = np.random.default_rng(seed)
+    frames, classes, names = [], [], []
+    for record in tqdm(records, desc="acute windows", unit="lead", leave=False):
+        clean = record.signal.astype(np.float32)
+        for copy in range(copies + 1):
+            x = clean if copy == 0 else vary(clean, noises, rng, Augmentation(snr_db=(6.0, 24.0)))
+            f, c = windows_of(network, record, x, device, every=5 if record.database == MITDB else 2)
+            frames.append(f)
+            classes.append(c)
+            names.append(np.full(len(c), record.record))
+    return Windows(np.concatenate(frames), np.concatenate(classes), np.concatenate(names), records[0].database)
+
+
+def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int = 12) -> AcuteHead:
+    """Train one head; every (record, class) weighs by the root of its length, so that no long record rules."""
+    torch.manual_seed(seed)
+    classes = np.concatenate([p.classes for p in parts])
+    groups = np.concatenate([np.char.add(p.records.astype("U16"), f"/{p.database}") for p in parts])
+    weight = np.zeros(len(classes))
+    for k in range(len(ACUTE)):
+        mine = classes == k
+        _, inverse, counts = np.unique(groups[mine], return_inverse=True, return_counts=True)
+        w = 1 / np.sqrt(counts[inverse]) if mine.any() else np.empty(0)
+        weight[mine] = w / max(w.sum(), 1e-9) * (2.0 if k == 0 else 1.0)
+    frames = torch.from_numpy(np.concatenate([p.frames for p in parts]))
+    target = torch.from_numpy(classes)
+    head = AcuteHead(frames.shape[1], len(ACUTE)).to(device)
+    batch, n = 512, min(len(classes), 60_000)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=2e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * (n // batch))
+    generator = torch.Generator().manual_seed(seed)
+    p = torch.from_numpy(weight / weight.sum())
+    head.train()
+    for _ in range(epochs):
+        order = torch.multinomial(p, n // batch * batch, replacement=True, generator=generator)
+        for chosen in order.reshape(-1, batch):
+            logits = head(frames[chosen].float().to(device))
+            loss = nn.functional.cross_entropy(logits, target[chosen].to(device), label_smoothing=0.05)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    return head.eval()
+
+
+@torch.no_grad()
+def predict(head: AcuteHead, frames: NDArray[np.float16], device: torch.device) -> NDArray[np.float32]:
+    """Logits (n, classes)."""
+    out = [head(torch.from_numpy(frames[i : i + 4096]).float().to(device)).cpu() for i in range(0, len(frames), 4096)]
+    return torch.cat(out).numpy() if out else np.empty((0, len(ACUTE)), np.float32)
+
+
+def train_acute(
+    network: Network, vfdb: list[Packed], mitdb: list[Packed], noises: list[NDArray[np.float32]], seed: int, device: torch.device
+) -> tuple[AcuteHead, list[AcuteHead], tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]]:
+    """The serving head, the folds' heads, and (logits, classes, records) of VFDB's first lead out of fold."""
+    mine = collect(network, [r for r in mitdb if split_of(MITDB, r.record) == "train"], noises, 1, seed, device)
+    theirs = collect(network, vfdb, noises, 2, seed, device)
+    fold = np.array([fold_of(VFDB, r) for r in theirs.records])
+    heads, logits, truth, names = [], [], [], []
+    for k in tqdm(range(VFDB_FOLDS), desc="acute folds"):
+        rest = Windows(theirs.frames[fold != k], theirs.classes[fold != k], theirs.records[fold != k], VFDB)
+        head = fit([mine, rest], seed, device)
+        heads.append(head)
+        for record in vfdb:
+            if record.lead == 0 and fold_of(VFDB, record.record) == k:
+                frames, classes = windows_of(network, record, record.signal.astype(np.float32), device, every=1)
+                logits.append(predict(head, frames, device))
+                truth.append(classes)
+                names.append(np.full(len(classes), record.record))
+    serving = fit([mine, theirs], seed, device)
+    return serving, heads, (np.concatenate(logits), np.concatenate(truth), np.concatenate(names))
+
+
+def temperature_of(logits: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
+    """The temperature of least cross-entropy (Guo et al. 2017, arXiv:1706.04599), by a search over a grid."""
+    x, y = torch.from_numpy(logits), torch.from_numpy(classes)
+    grid = np.exp(np.linspace(np.log(0.4), np.log(4.0), 60))
+    return float(min(grid, key=lambda t: float(nn.functional.cross_entropy(x / t, y))))
+
+
+def summary(logits: NDArray[np.float32], classes: NDArray[np.int64], records: NDArray[np.str_]) -> dict[str, float]:
+    """Window-wise sensitivities and specificity of "shockable" (VT or VF) out of fold."""
+    said = np.argmax(logits, 1)
+    shock = np.isin(said, [ACUTE.index("vt"), ACUTE.index("vf")])
+    share = {f"{name}_called_shockable": float(shock[classes == k].mean()) for k, name in enumerate(ACUTE) if (classes == k).any()}
+    right = {f"{name}_right": float((said[classes == k] == k).mean()) for k, name in enumerate(ACUTE) if (classes == k).any()}
+    return {k: round(v, 4) for k, v in (share | right).items()} | {"windows": len(classes), "records": len(set(records))}

@@ -1,0 +1,179 @@
+"""PhysioNet-layout folders, read once through the serving front end and packed at the model's rate.
+
+A packed database is one npz file: all signals end to end (int16, 1 µV a unit, filtered, 128 Hz), and for each record its
+span, its beats (R peak position in samples at 128 Hz, AAMI class) and its rhythm intervals.
+"""
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import wfdb
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ecgstream import filtering, resampling
+from ecgstream.training import splits
+
+FS_HZ = resampling.MODEL_FS_HZ
+CORPUS_VERSION = 2
+
+# AAMI EC57 classes of MIT-BIH's beat codes; fusion (F) and unclassifiable or paced (Q) beats are not learnt
+AAMI = {c: "N" for c in "NLRejn"} | {c: "S" for c in "AaJS"} | {c: "V" for c in "VE"} | {"F": "F"} | {c: "Q" for c in "/fQ"}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One record of one lead at the model's rate.
+
+    signal: int16 (n,), µV, filtered. beats: float64 (m,), R peak positions in samples. kinds: (m,) of N, S, V, F, Q.
+    rhythms: (start, end, label as the database writes it) in samples. label: the record's CinC label, or empty.
+    """
+
+    database: str
+    record: str
+    lead: int
+    signal: NDArray[np.int16]
+    beats: NDArray[np.float64]
+    kinds: NDArray[np.str_]
+    rhythms: list[tuple[int, int, str]]
+    label: str = ""
+
+
+def through_front_end(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDArray[np.float32]:
+    """Resample and filter one whole recording with the kernels that serve: float32 (n,), µV, 128 Hz, from time 0."""
+    x = np.ascontiguousarray(signal_uv, dtype=np.float32)
+    resampled = np.empty(int(x.size * FS_HZ / fs_hz) + 64, np.float32)
+    state = np.zeros(1, resampling.STATE)
+    resampling.start(state[0], float(fs_hz), 0)
+    n = resampling.step(state[0], resampling.phase_table(float(fs_hz)), 0, x, True, resampled)
+    filtered = np.empty(n + filtering.TAPS, np.float32)
+    memory = np.zeros(1, filtering.STATE)
+    filtering.start(memory[0], 0)
+    m = filtering.step(memory[0], filtering.band_pass(), resampled[:n], True, filtered)
+    return filtered[:m]
+
+
+def _held(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Missing values held at the last known one (a record's own invalid samples; rare)."""
+    missing = np.isnan(signal)
+    if not missing.any():
+        return signal
+    known = np.where(~missing, np.arange(signal.size), 0)
+    return np.nan_to_num(signal[np.maximum.accumulate(known)])
+
+
+def _rhythms(annotation: Any, scale: float, n: int) -> list[tuple[int, int, str]]:
+    changes = [
+        (round(sample * scale), note.strip("\x00").strip())
+        for sample, symbol, note in zip(annotation.sample, annotation.symbol, annotation.aux_note, strict=True)
+        if symbol == "+" and note.strip("\x00").startswith("(")
+    ]
+    ends = [*(start for start, _ in changes[1:]), n][: len(changes)]
+    return [(start, end, note[1:]) for (start, note), end in zip(changes, ends, strict=True) if end > start]
+
+
+def read_annotated(folder: Path, database: str) -> list[Packed]:
+    """Read every record of an annotated database, each lead as a `Packed`. The R peaks are as annotated."""
+    packed = []
+    for header in tqdm(sorted(folder.glob("*.hea")), desc=database, unit="record"):
+        record = header.stem
+        data = wfdb.rdrecord(str(folder / record))
+        annotation = wfdb.rdann(str(folder / record), "atr")
+        scale = FS_HZ / data.fs
+        is_beat = [symbol in AAMI for symbol in annotation.symbol]
+        beats = np.asarray(annotation.sample, dtype=np.float64)[is_beat] * scale
+        kinds = np.array([AAMI[s] for s in annotation.symbol if s in AAMI], dtype="U1")
+        # MIT-BIH's 114 has MLII as its second signal; the lead of interest is put first
+        order = sorted(range(data.n_sig), key=lambda i: data.sig_name[i] != "MLII")
+        for lead, channel in enumerate(order):
+            signal = through_front_end(_held(data.p_signal[:, channel]) * 1000.0, data.fs)
+            rhythms = _rhythms(annotation, scale, signal.size)
+            packed.append(
+                Packed(database, record, lead, _int16(signal), beats, kinds, rhythms)
+            )
+    return packed
+
+
+def read_cinc2017(folder: Path) -> list[Packed]:
+    """Read the CinC 2017 training set with the labels of REFERENCE-v3.csv."""
+    with (folder / "REFERENCE-v3.csv").open() as reference:
+        labels = dict(csv.reader(reference))
+    root = folder / "training2017"
+    packed = []
+    for record in tqdm(sorted(labels), desc="cinc2017", unit="record"):
+        if not (root / f"{record}.hea").exists():
+            continue
+        data = wfdb.rdrecord(str(root / record))
+        signal = through_front_end(_held(data.p_signal[:, 0]) * 1000.0, data.fs)
+        packed.append(
+            Packed("cinc2017", record, 0, _int16(signal), np.empty(0), np.empty(0, "U1"), [], labels[record])
+        )
+    return packed
+
+
+def read_noise(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """NSTDB's noises through the front end: name -> float32 (n,), µV, 128 Hz (the filters are linear, so noise adds)."""
+    noises = {}
+    for name in ("bw", "ma"):
+        data = wfdb.rdrecord(str(folder / name))
+        for channel in range(data.n_sig):
+            noises[f"{name}{channel}"] = through_front_end(data.p_signal[:, channel] * 1000.0, data.fs)
+    with np.load(folder / "em_reconstructed_from_118e_6.npz") as motion:
+        em, fs_hz = motion["em"], float(motion["fs"])
+    unit_uv = 1000.0 if np.abs(em).max() < 100 else 1.0
+    for channel in range(em.shape[1]):
+        noises[f"em{channel}"] = through_front_end(em[:, channel] * unit_uv, fs_hz)
+    return noises
+
+
+def _int16(signal: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.clip(np.rint(signal), -32768, 32767).astype(np.int16)
+
+
+def load(data: Path, database: str, cache: Path) -> list[Packed]:
+    """The packed records of a database: from `cache` when it holds this version of them, else read and kept there."""
+    folder = data / database
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; expected PhysioNet's {database} there")
+    names = sorted(p.name for p in folder.rglob("*.hea"))
+    key = hashlib.sha256(repr((CORPUS_VERSION, names, filtering.band_pass().tobytes())).encode()).hexdigest()[:12]
+    path = cache / f"{database}-{key}.npz"
+    if not path.exists():
+        records = read_cinc2017(folder) if database == splits.CINC2017 else read_annotated(folder, database)
+        cache.mkdir(parents=True, exist_ok=True)
+        _write(path, records)
+    return _read(path)
+
+
+def _write(path: Path, records: list[Packed]) -> None:
+    index = [(r.database, r.record, r.lead, r.label, r.signal.size, r.beats.size, len(r.rhythms)) for r in records]
+    intervals = [interval for r in records for interval in r.rhythms]
+    np.savez(
+        path,
+        index=np.array(index, dtype="U16"),
+        signal=np.concatenate([r.signal for r in records]),
+        beats=np.concatenate([r.beats for r in records]),
+        kinds=np.concatenate([r.kinds for r in records]),
+        spans=np.array([i[:2] for i in intervals], dtype=np.int64).reshape(-1, 2),
+        notes=np.array([i[2] for i in intervals], dtype="U16"),
+    )
+
+
+def _read(path: Path) -> list[Packed]:
+    with np.load(path) as z:
+        index, signal, beats, kinds, spans, notes = (
+            z[k] for k in ("index", "signal", "beats", "kinds", "spans", "notes")
+        )
+    records, s, b, i = [], 0, 0, 0
+    for database, record, lead, label, n, m, k in index:
+        n, m, k = int(n), int(m), int(k)  # noqa: PLW2901
+        rhythms = [(int(a), int(e), str(note)) for (a, e), note in zip(spans[i : i + k], notes[i : i + k], strict=True)]
+        records.append(
+            Packed(str(database), str(record), int(lead), signal[s : s + n], beats[b : b + m], kinds[b : b + m], rhythms, str(label))
+        )
+        s, b, i = s + n, b + m, i + k
+    return records

@@ -1,0 +1,194 @@
+"""Examples to learn from: 30-s crops with what their database knows of them, and what a wearable does to a signal.
+
+What isn't known is masked: a rhythm target is a set of classes that are all right (CinC's "other" is any of ten), a beat
+target exists at annotated R peaks alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstream.training.corpus import Packed
+from ecgstream.training.network import ACUTE, BEATS, FRAME, FS_HZ, RHYTHMS
+
+CROP = 30 * FS_HZ
+Rng = np.random.Generator
+
+CINC = {"N": ("sinus",), "A": ("af",), "~": ("noise",), "O": tuple(r for r in RHYTHMS if r not in ("sinus", "af", "noise"))}
+MITDB_RHYTHM = {
+    "N": "sinus", "SBR": "sinus", "AFIB": "af", "AFL": "af", "SVTA": "svt", "B": "bigeminy", "T": "trigeminy",
+    "IVR": "idioventricular", "NOD": "junctional", "BII": "block", "P": "paced", "VT": "vt", "VFL": "vt", "PREX": "other", "AB": "other",
+}  # fmt: skip
+ACUTE_RHYTHM = {
+    "VT": "vt", "VF": "vf", "VFIB": "vf", "VFL": "vf", "ASYS": "asystole", "NOISE": "noise",
+}  # fmt: skip
+
+
+@dataclass
+class Batch:
+    """signal: float32 (n, samples) µV; known: float32 (n, samples // 16), 1 where the signal is real.
+
+    rhythm: float32 (n, classes), 1 for each class that would be right (all 0: unknown). share: float32 (n, classes), the
+    time each rhythm takes where it is annotated (all 0: use `rhythm`). beats: int64 (m, 3): example, sample, class.
+    """
+
+    signal: NDArray[np.float32]
+    known: NDArray[np.float32]
+    rhythm: NDArray[np.float32]
+    share: NDArray[np.float32]
+    beats: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far examples are varied; all zero for evaluation."""
+
+    noise: float = 0.5  # share of crops with recorded noise
+    snr_db: tuple[float, float] = (0.0, 24.0)
+    stretch: float = 0.08
+    flip: float = 0.3
+    mains: float = 0.1
+    shorten: float = 0.3
+    filters: float = 0.3
+
+
+def stretched(signal: NDArray[np.float32], start: float, n: int, rate: float) -> NDArray[np.float32]:
+    """`n` samples of `signal` from `start` on, `rate` of its samples to each: a heart that beats faster or slower."""
+    at = start + np.arange(n) * rate
+    whole = at.astype(np.int64)
+    part = (at - whole).astype(np.float32)
+    whole = np.minimum(whole, signal.size - 2)
+    return signal[whole] * (1 - part) + signal[whole + 1] * part
+
+
+def vary(x: NDArray[np.float32], noises: Sequence[NDArray[np.float32]], rng: Rng, how: Augmentation) -> NDArray[np.float32]:
+    """Add recorded noise at a random SNR, mains, a slow gain change, a random tilt of the spectrum, a turned electrode."""
+    power = float(np.sqrt(np.mean(x**2))) + 1e-3
+    if rng.random() < how.flip:
+        x = -x
+    if rng.random() < how.filters:  # another device's band: a mild low-pass or high-pass by a first-order blend
+        a = np.float32(rng.uniform(-0.35, 0.6))
+        x = x + a * (np.concatenate([x[1:], x[-1:]]) + np.concatenate([x[:1], x[:-1]])) / 2
+    for _ in range(1 + (rng.random() < 0.25)):
+        if noises and rng.random() < how.noise:
+            noise = noises[rng.integers(len(noises))]
+            start = rng.integers(max(1, noise.size - x.size))
+            part = noise[start : start + x.size]
+            if part.size == x.size:
+                snr_db = rng.uniform(*how.snr_db)
+                x = x + part * np.float32(power / (np.sqrt(np.mean(part**2)) + 1e-3) * 10 ** (-snr_db / 20))
+    if rng.random() < how.mains:
+        f = rng.choice([50.0, 60.0]) + rng.uniform(-0.3, 0.3)
+        x = x + np.float32(power * rng.uniform(0.02, 0.4)) * np.sin(2 * np.pi * f * np.arange(x.size) / FS_HZ + rng.uniform(0, 6.28))
+    gain = np.exp(rng.uniform(-1.0, 1.0))
+    return (x * gain).astype(np.float32)
+
+
+def crop_of(record: Packed, start: int, n: int = CROP) -> tuple[NDArray[np.float32], int]:
+    """`n` samples from `start`, zeros after the record's end, and how many are real."""
+    x = np.zeros(n, np.float32)
+    part = record.signal[start : start + n]
+    x[: part.size] = part
+    return x, part.size
+
+
+def rhythm_share(record: Packed, start: int, end: int) -> NDArray[np.float32]:
+    """The share of [start, end) that each rhythm class takes by the annotations; all zero where an unknown one stands."""
+    share = np.zeros(len(RHYTHMS), np.float32)
+    for a, b, note in record.rhythms:
+        overlap = min(b, end) - max(a, start)
+        if overlap > 0:
+            name = MITDB_RHYTHM.get(note)
+            if name is None:
+                return np.zeros_like(share)
+            share[RHYTHMS.index(name)] += overlap
+    return share / (end - start)
+
+
+def cinc_example(record: Packed, rng: Rng, how: Augmentation) -> tuple[NDArray[np.float32], int]:
+    """A random crop of a CinC record, up to 30 s, stretched."""
+    rate = float(np.exp(rng.uniform(-how.stretch, how.stretch)))
+    available = int((record.signal.size - 2) / rate)
+    n = min(CROP, available)
+    if rng.random() < how.shorten:
+        n = int(rng.uniform(min(n, 12 * FS_HZ), n))
+    start = rng.uniform(0, max(1e-3, record.signal.size - 2 - n * rate))
+    x = np.zeros(CROP, np.float32)
+    x[:n] = stretched(record.signal, start, n, rate)
+    return x, n
+
+
+class Sampler:
+    """Draws batches: CinC crops beside crops of the beat-annotated databases, the latter often around an ectopic beat."""
+
+    def __init__(self, cinc: list[Packed], annotated: list[Packed], noises: Sequence[NDArray[np.float32]], how: Augmentation, seed: int) -> None:
+        self.cinc, self.annotated, self.noises, self.how = cinc, annotated, noises, how
+        self.seed = seed
+        self.ectopic = [np.flatnonzero(np.isin(r.kinds, ["S", "V"])) for r in annotated]
+        self.rare = [[(a, b) for a, b, note in r.rhythms if note not in ("N", "P")] for r in annotated]
+
+    def epoch(self, number: int, n_cinc: int, n_annotated: int) -> "list[tuple[int, NDArray[np.int64], int]]":
+        """The plan of one epoch: (seed, CinC indices, annotated crops) for each batch."""
+        rng = np.random.default_rng([self.seed, number])
+        order = rng.permutation(len(self.cinc))
+        n = len(order) // n_cinc
+        return [(int(rng.integers(2**31)), order[i * n_cinc : (i + 1) * n_cinc], n_annotated) for i in range(n)]
+
+    def batch(self, plan: "tuple[int, NDArray[np.int64], int]") -> Batch:
+        """Make one batch of a plan."""
+        seed, chosen, n_annotated = plan
+        rng = np.random.default_rng(seed)
+        n = len(chosen) + n_annotated
+        batch = Batch(
+            np.zeros((n, CROP), np.float32), np.zeros((n, CROP // FRAME), np.float32),
+            np.zeros((n, len(RHYTHMS)), np.float32), np.zeros((n, len(RHYTHMS)), np.float32), np.empty((0, 3), np.int64),
+        )  # fmt: skip
+        for i, index in enumerate(chosen):
+            record = self.cinc[index]
+            x, real = cinc_example(record, rng, self.how)
+            x[:real] = vary(x[:real], self.noises, rng, self.how)
+            batch.signal[i], batch.known[i, : real // FRAME] = x, 1.0
+            batch.rhythm[i, [RHYTHMS.index(r) for r in CINC[record.label]]] = 1.0
+        beats = []
+        for i in range(len(chosen), n):
+            beats.append(self._annotated(batch, i, rng))
+        batch.beats = np.concatenate([np.empty((0, 3), np.int64), *beats])
+        return batch
+
+    def _annotated(self, batch: Batch, i: int, rng: Rng) -> NDArray[np.int64]:
+        k = int(rng.integers(len(self.annotated)))
+        record = self.annotated[k]
+        rate = float(np.exp(rng.uniform(-self.how.stretch, self.how.stretch)))
+        length = CROP * rate
+        choice = rng.random()
+        start = rng.uniform(0, record.signal.size - length - 2)
+        if choice < 0.5 and self.ectopic[k].size:
+            start = record.beats[rng.choice(self.ectopic[k])] - rng.uniform(0.2, 0.8) * length
+        elif choice < 0.8 and self.rare[k]:
+            a, b = self.rare[k][rng.integers(len(self.rare[k]))]
+            start = rng.uniform(a, b) - rng.uniform(0.1, 0.9) * length
+        start = float(np.clip(start, 0, record.signal.size - length - 2))
+        x = stretched(record.signal, start, CROP, rate)
+        batch.signal[i] = vary(x, self.noises, rng, self.how)
+        batch.known[i] = 1.0
+        end = start + length
+        inside = (record.beats >= start) & (record.beats < end) & np.isin(record.kinds, BEATS)
+        kinds = record.kinds[inside]
+        share = rhythm_share(record, int(start), int(end))
+        if share[RHYTHMS.index("sinus")] > 0.99 and np.isin(kinds, ["S", "V"]).sum() >= 2:
+            batch.rhythm[i, [RHYTHMS.index("sinus"), RHYTHMS.index("other")]] = 1.0  # CinC calls such records "other"
+        elif share.any():
+            batch.share[i] = share
+        at = np.clip((record.beats[inside] - start) / rate + rng.uniform(-4, 4, kinds.size), 0, CROP - 1)
+        return np.stack([np.full(kinds.size, i), at, [BEATS.index(kind) for kind in kinds]], axis=1).astype(np.int64)
+
+
+def acute_windows(record: Packed, hop: int = FS_HZ) -> list[tuple[int, int]]:
+    """(end sample, class) of each 5-s window of a record that is one acute rhythm throughout."""
+    out = []
+    for a, b, note in record.rhythms:
+        name = ACUTE_RHYTHM.get(note, "organised")
+        out += [(end, ACUTE.index(name)) for end in range(a + 5 * FS_HZ, b + 1, hop)]
+    return out

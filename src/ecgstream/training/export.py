@@ -1,0 +1,103 @@
+"""A trained network to a model folder: ONNX graphs, safetensors, `model.json`, a model card; checked against torch before it counts."""
+
+import hashlib
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ecgstream.classifier import FORMAT, Horizon, ModelSpec
+from ecgstream.training.acute import WINDOW, n_window_frames
+from ecgstream.training.examples import CROP
+from ecgstream.training.network import ACUTE, BEATS, FRAME, FS_HZ, RHYTHMS, AcuteHead, Network
+from ecgstream.training.streaming import AcutePool, RhythmPool, StreamingNetwork, example_block, reach
+
+RHYTHM_MIN_S = 10
+
+
+def export(
+    network: Network,
+    folds: list[AcuteHead],
+    out: Path,
+    *,
+    thresholds: dict[str, float],
+    temperatures: dict[str, float],
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+) -> None:
+    """Write the model folder `out`. The graphs must agree with torch to 1e-4, else `ValueError`."""
+    out.mkdir(parents=True, exist_ok=True)
+    network = network.cpu().eval()
+    streaming = StreamingNetwork(network)
+    rhythm_void, acute_void = streaming.void_frames()[::-1]
+    morphology_field, context_field = network.receptive_fields()
+    rhythm_frames, acute_frames = (CROP - context_field) // FRAME + 1, n_window_frames(morphology_field)
+    channels = network.shape.levels[-1]
+    memories = streaming.memories(3)
+    names = [f"memory{i}" for i in range(len(memories))]
+    outputs = ["rhythm", "acute", "beats", *(f"new{i}" for i in range(len(memories)))]
+    _graph(streaming, (example_block(3), *memories), ["x", *names], outputs, out / "encoder.onnx")
+    width = network.rhythm.project.out_channels
+    values, known = torch.rand(3, width, rhythm_frames), torch.ones(3, rhythm_frames)
+    pool = RhythmPool(network, temperatures["rhythm"])
+    _graph(pool, (values, known), ["values", "known"], ["probabilities"], out / "rhythm.onnx", frames=(0, 1))
+    frames = torch.rand(3, channels, acute_frames)
+    heads = {"acute.onnx": network.acute} | {f"acute-fold-{k}.onnx": head.cpu() for k, head in enumerate(folds)}
+    for name, head in heads.items():
+        _graph(AcutePool(head, temperatures["acute"]), (frames,), ["values"], ["probabilities"], out / name)
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors")
+    files = ["encoder.onnx", "rhythm.onnx", "weights.safetensors", *heads]
+    spec = ModelSpec(
+        format=FORMAT,
+        name=out.name,
+        fs_hz=FS_HZ,
+        hop_s=1,
+        frame_samples=FRAME,
+        scale_blocks=5,
+        scale_floor_uv=10.0,
+        clip=20.0,
+        beat_classes=list(BEATS),
+        acute_classes=list(ACUTE),
+        rhythm_classes=list(RHYTHMS),
+        rhythm=Horizon(CROP // FS_HZ, rhythm_frames, rhythm_void, (RHYTHM_MIN_S * FS_HZ - context_field) // FRAME + 1, width),
+        acute=Horizon(WINDOW // FS_HZ, acute_frames, acute_void, acute_frames, channels),
+        beat_field_samples=context_field,
+        memories=[(c.in_channels, reach(c)) for c in streaming.convolutions()],
+        thresholds=thresholds,
+        calibration=temperatures,
+        training=training,
+        metrics=metrics,
+        sha256={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
+    )
+    (out / "model.json").write_bytes(msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")
+
+
+def _graph(
+    module: nn.Module, example: tuple[Tensor, ...], inputs: list[str], outputs: list[str], path: Path, frames: tuple[int, ...] = ()
+) -> None:
+    """Export `module` with any number of streams (and of frames, for the inputs whose last axis is one), and check it."""
+    n = torch.export.Dim("n", min=1, max=2**20)
+    n_frames = torch.export.Dim("frames", min=1, max=2**20)
+    axes = tuple({0: n} | ({x.dim() - 1: n_frames} if i in frames else {}) for i, x in enumerate(example))
+    shapes: Any = (axes[0], axes[1:]) if isinstance(module, StreamingNetwork) else axes
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, example, str(path), input_names=inputs, output_names=outputs, dynamo=True,
+            dynamic_shapes=shapes, external_data=False, verbose=False,
+        )  # fmt: skip
+        expected = module(*example)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.run(None, {name: x.numpy() for name, x in zip(inputs, example, strict=True)})
+    worst = max(float(np.abs(f - e.numpy()).max()) for f, e in zip(found, expected, strict=True))
+    if worst > 1e-4:
+        raise ValueError(f"{path.name}: ONNX differs from torch by {worst:.2g}, at most 1e-4 is allowed")

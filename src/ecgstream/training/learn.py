@@ -1,0 +1,227 @@
+"""The training loop: encoder, rhythm and beat heads together; then the acute head on the frozen frames.
+
+The encoder never sees VFDB, so that the acute head's patient-wise folds on VFDB are honest without training five
+encoders. Weights are averaged over the steps (Polyak & Juditsky 1992, doi:10.1137/0330046), and the average is what is kept.
+"""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from msgspec import Struct
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ecgstream.training.corpus import Packed
+from ecgstream.training.examples import CINC, Augmentation, Batch, Sampler
+from ecgstream.training.network import FRAME, FS_HZ, RHYTHMS, Network, Shape, scaled
+
+RHYTHM_WEIGHT = {"A": 1.5, "O": 1.2, "~": 1.5}
+BEAT_WEIGHT = (1.0, 2.5, 1.5)
+
+
+class Config(Struct, forbid_unknown_fields=True):
+    """What a run is made of; kept in the model folder."""
+
+    seed: int = 1
+    epochs: int = 40
+    n_cinc: int = 64
+    n_annotated: int = 32
+    learning_rate: float = 2.5e-3
+    weight_decay: float = 0.03
+    averaging: float = 0.998
+    share_weight: float = 0.5
+    beat_weight: float = 0.7
+    stem: int = 32
+    levels: tuple[int, ...] = (64, 128, 192)
+    dropout: float = 0.1
+
+    def shape(self) -> Shape:
+        """The network's sizes."""
+        return Shape(stem=self.stem, levels=self.levels, dropout=self.dropout)
+
+
+def frame_of(position: NDArray[Any] | Tensor, field: int) -> Any:
+    """The frame whose receptive field's centre is nearest a sample position, counted from the signal's start."""
+    return (position - field / 2 + FRAME / 2) // FRAME
+
+
+def known_frames(known: Tensor, field: int) -> Tensor:
+    """Mask of the frames that read real signal alone: (n, samples // 16) -> (n, frames), for an unpadded encoder."""
+    real = known.sum(1) * FRAME
+    n_frames = (known.shape[1] * FRAME - field) // FRAME + 1
+    ends = torch.arange(n_frames, device=known.device) * FRAME + field
+    return (ends[None, :] <= real[:, None]).float()
+
+
+def losses(network: Network, batch: Batch, config: Config, device: torch.device) -> tuple[Tensor, dict[str, float]]:
+    """The loss of one batch and its parts."""
+    as_tensor = lambda a: torch.from_numpy(a).to(device)  # noqa: E731
+    x = scaled(as_tensor(batch.signal))[:, None, None, :].contiguous(memory_format=torch.channels_last)
+    _, field = network.receptive_fields()
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        _, context = network.encoder(x)
+    context = context.float()
+    mask = known_frames(as_tensor(batch.known), field)
+    log_p = torch.log_softmax(network.rhythm.pool(network.rhythm.values(context), mask), 1)
+    right, share = as_tensor(batch.rhythm), as_tensor(batch.share)
+    weight = right @ torch.tensor(_class_weights(), device=device) / right.sum(1).clamp(min=1)
+    partial = -torch.logsumexp(log_p + torch.log(right.clamp(min=1e-9)), 1) * (right.sum(1) > 0) * weight
+    annotated = -(share * log_p).sum(1)
+    rhythm = (partial.sum() + config.share_weight * annotated.sum()) / len(right)
+    beats = as_tensor(batch.beats)
+    frame = frame_of(beats[:, 1], field)
+    inside = (frame >= 0) & (frame < context.shape[-1])
+    beats, frame = beats[inside], frame[inside].long()
+    logits = network.beat(context)[beats[:, 0], :, frame]
+    beat = nn.functional.cross_entropy(logits, beats[:, 2], weight=torch.tensor(BEAT_WEIGHT, device=device))
+    total = rhythm + config.beat_weight * beat
+    return total, {"rhythm": float(rhythm.detach()), "beat": float(beat.detach())}
+
+
+def _class_weights() -> list[float]:
+    weight = dict.fromkeys(RHYTHMS, 1.0)
+    for label, w in RHYTHM_WEIGHT.items():
+        weight |= dict.fromkeys(CINC[label], w)
+    return [weight[r] for r in RHYTHMS]
+
+
+def prefetched(sampler: Sampler, plans: list[Any]) -> Iterator[Batch]:
+    """The batches of `plans`, each made while the one before is learnt."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(sampler.batch, plan) for plan in plans[:2]]
+        for plan in [*plans[2:], None, None]:
+            if not waiting:
+                break
+            yield waiting.pop(0).result()
+            if plan is not None:
+                waiting.append(pool.submit(sampler.batch, plan))
+
+
+class Averaged:
+    """A network whose weights are the running average of another's."""
+
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval()
+        self.decay, self.steps = decay, 0
+
+    @torch.no_grad()
+    def update(self, network: Network) -> None:
+        """Move towards `network`; quickly at first."""
+        self.steps += 1
+        decay = min(self.decay, self.steps / (self.steps + 10))
+        for mine, theirs in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
+            if mine.dtype.is_floating_point:
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)
+
+
+def train(
+    train_records: dict[str, list[Packed]],
+    tune: list[Packed],
+    noises: list[NDArray[np.float32]],
+    config: Config,
+    run: Path,
+    device: torch.device,
+) -> Network:
+    """Train encoder, rhythm and beat heads; keeps `run/checkpoint.pt` each epoch and goes on from it. Returns the average."""
+    torch.manual_seed(config.seed)
+    network = Network(config.shape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    annotated = train_records["mitdb"] + train_records["svdb"]
+    sampler = Sampler(train_records["cinc2017"], annotated, noises, Augmentation(), config.seed)
+    steps = config.epochs * (len(train_records["cinc2017"]) // config.n_cinc)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda i: min(1.0, (i + 1) / 200) * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps)))
+    )
+    average = Averaged(network, config.averaging)
+    first = _resume(run, network, average, optimizer, schedule)
+    for epoch in range(first, config.epochs):
+        network.train()
+        parts: dict[str, list[float]] = {"rhythm": [], "beat": []}
+        plans = sampler.epoch(epoch, config.n_cinc, config.n_annotated)
+        started = time.monotonic()
+        for batch in tqdm(prefetched(sampler, plans), total=len(plans), desc=f"epoch {epoch + 1}/{config.epochs}", leave=False):
+            loss, part = losses(network, batch, config, device)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            average.update(network)
+            for name, value in part.items():
+                parts[name].append(value)
+        line: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1)}
+        line |= {name: round(float(np.mean(values)), 4) for name, values in parts.items()}
+        if (epoch + 1) % 5 == 0 or epoch + 1 == config.epochs:
+            line["tune"] = cinc_scores(tune, predict_records(average.network, tune, device))
+        with (run / "progress.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        tqdm.write(json.dumps(line))
+        _checkpoint(run, epoch + 1, network, average, optimizer, schedule)
+    return average.network
+
+
+def _checkpoint(run: Path, epoch: int, network: Network, average: Averaged, optimizer: Any, schedule: Any) -> None:
+    state = {"epoch": epoch, "network": network.state_dict(), "average": average.network.state_dict(), "steps": average.steps,
+             "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}  # fmt: skip
+    torch.save(state, run / "checkpoint.tmp")
+    (run / "checkpoint.tmp").replace(run / "checkpoint.pt")
+
+
+def _resume(run: Path, network: Network, average: Averaged, optimizer: Any, schedule: Any) -> int:
+    path = run / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    average.network.load_state_dict(state["average"])
+    average.steps = state["steps"]
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    return int(state["epoch"])
+
+
+@torch.no_grad()
+def predict_records(network: Network, records: list[Packed], device: torch.device, batch: int = 64) -> NDArray[np.float32]:
+    """Rhythm probabilities of whole records, each as one window: float32 (records, classes); NaN where one is too short."""
+    network.eval()
+    _, field = network.receptive_fields()
+    order = sorted(range(len(records)), key=lambda i: records[i].signal.size)
+    out = np.full((len(records), len(RHYTHMS)), np.nan, np.float32)
+    for i in range(0, len(order), batch):
+        chosen = order[i : i + batch]
+        blocks = math.ceil(max(records[j].signal.size for j in chosen) / FS_HZ)
+        x = np.zeros((len(chosen), max(blocks * FS_HZ, field + FRAME)), np.float32)
+        known = np.zeros((len(chosen), x.shape[1] // FRAME), np.float32)
+        for k, j in enumerate(chosen):
+            n = records[j].signal.size
+            x[k, :n], known[k, : n // FRAME] = records[j].signal, 1.0
+        samples = x.shape[1] // FS_HZ * FS_HZ
+        signal = scaled(torch.from_numpy(x[:, :samples]).to(device))[:, None, None, :]
+        _, context = network.encoder(signal.contiguous(memory_format=torch.channels_last))
+        mask = known_frames(torch.from_numpy(known[:, : samples // FRAME]).to(device), field)
+        p = torch.softmax(network.rhythm.pool(network.rhythm.values(context), mask), 1).cpu().numpy()
+        p[mask.sum(1).cpu().numpy() == 0] = np.nan
+        out[chosen] = p
+    return out
+
+
+def cinc_scores(records: list[Packed], probabilities: NDArray[np.float32]) -> dict[str, float]:
+    """CinC 2017 F1 of each class and the mean of N, A and O, by the largest summed probability."""
+    labels = "NAO~"
+    columns = [[RHYTHMS.index(r) for r in CINC[label]] for label in labels]
+    summed = np.stack([probabilities[:, c].sum(1) for c in columns], 1)
+    said = np.array(list(labels))[np.argmax(summed, 1)]
+    truth = np.array([r.label for r in records])
+    f1 = {c: 2 * float(((said == c) & (truth == c)).sum()) / max(1, int((said == c).sum() + (truth == c).sum())) for c in labels}
+    return {c: round(v, 4) for c, v in f1.items()} | {"mean": round((f1["N"] + f1["A"] + f1["O"]) / 3, 4)}

@@ -1,0 +1,214 @@
+"""The network: one encoder that convolves each sample once, three heads on its frames.
+
+    signal (128 Hz, scaled)                                     1 channel
+      stem      conv 15, stride 2                       64 Hz   32
+      level 1   separable 9, stride 2; residual x2      32 Hz   64
+      level 2   separable 9, stride 2; residual x2      16 Hz   128
+      level 3   separable 7, stride 2; residual x2       8 Hz   192   -> morphology frames (acute head)
+      context   separable 5, dilated 1, 2, 3 (residual)  8 Hz   192   -> context frames (beat and rhythm heads)
+
+Nothing is padded, so a frame depends on its receptive field alone and not on the window it is seen from: a stream that keeps the
+last inputs of each convolution (`Convolution.memory`) computes the same frames, each once. A residual block adds the centre of its
+input. The heads of beats are read at the frames of the R peaks; the rhythm head pools the frames of a window (softmax
+attention, mean and maximum), the acute head those of its last seconds.
+
+Channels stand as (n, channels, 1, time) because a depthwise `Conv2d` of kernel (1, k) in channels-last memory is many
+times faster on a CPU than the same `Conv1d`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+BEATS = ("N", "S", "V")
+ACUTE = ("organised", "vt", "vf", "asystole", "noise")
+RHYTHMS = (
+    "sinus",
+    "af",
+    "svt",
+    "bigeminy",
+    "trigeminy",
+    "idioventricular",
+    "junctional",
+    "block",
+    "paced",
+    "vt",
+    "other",
+    "noise",
+)
+FS_HZ = 128
+FRAME = 16  # samples a frame
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the network."""
+
+    stem: int = 32
+    levels: tuple[int, ...] = (64, 128, 192)
+    kernels: tuple[int, ...] = (9, 9, 7)
+    residuals: int = 2
+    context_kernel: int = 5
+    context_dilations: tuple[int, ...] = (1, 2, 3)
+    dropout: float = 0.1
+
+
+class Separable(nn.Module):
+    """Depthwise convolution along time, then pointwise, batch norm and (but for `linear`) ReLU. Unpadded."""
+
+    def __init__(self, channels: int, out: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(
+            channels, channels, (1, kernel), (1, stride), dilation=(1, dilation), groups=channels, bias=False
+        )
+        self.pointwise = nn.Conv2d(channels, out, 1, bias=False)
+        self.norm = nn.BatchNorm2d(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.norm(self.pointwise(self.depthwise(x))))
+
+
+class Residual(nn.Module):
+    """`x + separable(x)` on the centre of `x`: both ends lose `(kernel - 1) * dilation / 2` samples."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int = 1, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.crop = (kernel - 1) * dilation // 2
+        self.separable = Separable(channels, channels, kernel, dilation=dilation)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., self.crop : x.shape[-1] - self.crop] + self.dropout(self.separable(x))
+
+
+class Encoder(nn.Module):
+    """Signal to frames. `forward` takes float32 (n, 1, 1, samples) and gives morphology and context frames (n, C, 1, frames)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, shape.stem, (1, 15), (1, 2), bias=False), nn.BatchNorm2d(shape.stem), nn.ReLU()
+        )
+        levels: list[nn.Module] = []
+        channels = shape.stem
+        for out, kernel in zip(shape.levels, shape.kernels, strict=True):
+            levels.append(Separable(channels, out, kernel, stride=2))
+            levels.extend(Residual(out, kernel, dropout=shape.dropout) for _ in range(shape.residuals))
+            channels = out
+        self.levels = nn.Sequential(*levels)
+        self.context = nn.Sequential(
+            *(Residual(channels, shape.context_kernel, d, shape.dropout) for d in shape.context_dilations)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        morphology = self.levels(self.stem(x))
+        return morphology, self.context(morphology)
+
+
+class RhythmHead(nn.Module):
+    """Frames of a window to rhythm logits: softmax attention, mean, spread and maximum over the frames, then two layers.
+
+    `values` is what each frame contributes; it depends on the frame alone, so a stream computes it once.
+    """
+
+    def __init__(self, channels: int, n_classes: int, attentions: int = 4, width: int = 96, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.attentions = attentions
+        self.project = nn.Conv2d(channels, attentions + width, 1)
+        self.classify = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(width * (attentions + 3), 128), nn.ReLU(), nn.Dropout(dropout), nn.Linear(128, n_classes)
+        )
+
+    def values(self, frames: Tensor) -> Tensor:
+        """(n, C, 1, frames) -> (n, attentions + width, frames): attention logits, then values."""
+        projected = self.project(frames).squeeze(2)
+        return torch.cat([projected[:, : self.attentions], torch.relu(projected[:, self.attentions :])], dim=1)
+
+    def pool(self, values: Tensor, known: Tensor) -> Tensor:
+        """(n, attentions + width, frames) and a mask (n, frames), 1.0 where the frame is known -> logits (n, classes)."""
+        attention, value = values[:, : self.attentions], values[:, self.attentions :]
+        mask = known.unsqueeze(1)
+        weight = torch.softmax(attention - 1e4 * (1.0 - mask), dim=2)
+        attended = torch.einsum("naf,nvf->nav", weight, value).flatten(1)
+        count = mask.sum(2).clamp(min=1.0)
+        mean = (value * mask).sum(2) / count
+        spread = torch.sqrt(((value - mean.unsqueeze(2)) ** 2 * mask).sum(2) / count + 1e-6)
+        peak = (value * mask).amax(2)  # values are never negative
+        logits: Tensor = self.classify(torch.cat([attended, mean, spread, peak], dim=1))
+        return logits
+
+
+class AcuteHead(nn.Module):
+    """The last seconds' morphology frames (n, C, frames) to acute-rhythm logits: mean, spread and maximum, then two layers."""
+
+    def __init__(self, channels: int, n_classes: int, width: int = 64, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.project = nn.Conv1d(channels, width, 1)
+        self.classify = nn.Sequential(nn.Dropout(dropout), nn.Linear(3 * width, 64), nn.ReLU(), nn.Linear(64, n_classes))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        values = torch.relu(self.project(frames))
+        mean = values.mean(2)
+        spread = torch.sqrt(((values - mean.unsqueeze(2)) ** 2).mean(2) + 1e-6)
+        logits: Tensor = self.classify(torch.cat([mean, spread, values.amax(2)], dim=1))
+        return logits
+
+
+class BeatHead(nn.Module):
+    """Each context frame to beat logits, (n, C, 1, frames) -> (n, classes, frames); read at the frames of R peaks."""
+
+    def __init__(self, channels: int, n_classes: int) -> None:
+        super().__init__()
+        self.classify = nn.Sequential(nn.Conv2d(channels, 96, 1), nn.ReLU(), nn.Conv2d(96, n_classes, 1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        logits: Tensor = self.classify(frames).squeeze(2)
+        return logits
+
+
+class Network(nn.Module):
+    """Encoder and heads."""
+
+    def __init__(self, shape: Shape | None = None) -> None:
+        super().__init__()
+        self.shape = shape or Shape()
+        channels = self.shape.levels[-1]
+        self.encoder = Encoder(self.shape)
+        self.rhythm = RhythmHead(channels, len(RHYTHMS))
+        self.acute = AcuteHead(channels, len(ACUTE))
+        self.beat = BeatHead(channels, len(BEATS))
+
+    def receptive_fields(self) -> tuple[int, int]:
+        """Samples that one morphology frame and one context frame read."""
+        field, step = 15, 2
+        for kernel in self.shape.kernels:
+            field += (kernel - 1) * step
+            step *= 2
+            field += self.shape.residuals * (kernel - 1) * step
+        context = field + sum((self.shape.context_kernel - 1) * d * step for d in self.shape.context_dilations)
+        return field, context
+
+
+def running_scale(block_means: Tensor) -> Tensor:
+    """Scale at the block borders from mean |x| of each 1-s block: (n, blocks) -> (n, blocks + 1), µV, causal.
+
+    The scale at a block's end is the mean of the last five blocks (as many as there are), at least 10 µV; at the
+    stream's start it is the first block's. Between borders it runs straight.
+    """
+    n, blocks = block_means.shape
+    total = torch.cumsum(torch.cat([block_means.new_zeros(n, 1), block_means], 1), 1)
+    last = torch.arange(1, blocks + 1, device=block_means.device)
+    first = (last - 5).clamp(min=0)
+    mean = ((total[:, last] - total[:, first]) / (last - first)).clamp(min=10.0)
+    return torch.cat([mean[:, :1], mean], 1)
+
+
+def scaled(signal_uv: Tensor) -> Tensor:
+    """A stream's signal over its running scale: (n, 128 * blocks) µV -> the same shape, about 1, within ±20."""
+    n, samples = signal_uv.shape
+    blocks = samples // FS_HZ
+    scale = running_scale(signal_uv.abs().reshape(n, blocks, FS_HZ).mean(2))
+    slope = torch.arange(FS_HZ, device=signal_uv.device, dtype=signal_uv.dtype) / FS_HZ
+    line = scale[:, :-1, None] + (scale[:, 1:, None] - scale[:, :-1, None]) * slope
+    return (signal_uv / line.reshape(n, samples)).clamp(-20.0, 20.0)

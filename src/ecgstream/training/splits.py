@@ -1,0 +1,39 @@
+"""Who may be learnt from: one split by patient, fixed before anything was trained.
+
+`dev` is what is reported; it is never trained or tuned on. `tune` (CinC 2017 alone, the one database with records to
+spare) is for stopping, calibration and operating points. MIT-BIH's `dev` patients are chosen so that each rhythm with
+two or more patients stands on both sides; 201 and 202 are one patient. CinC 2017 names no patients and is split by record.
+"""
+
+import hashlib
+
+CINC2017, MITDB, SVDB, VFDB = "cinc2017", "mitdb", "svdb", "vfdb"
+MITDB_DEV = frozenset({"114", "119", "201", "208", "220"})
+MITDB_PACED = frozenset({"102", "104", "107", "217"})
+VFDB_FOLDS = 5
+
+
+def patient_of(database: str, record: str) -> str:
+    """The patient behind a record, as far as the database tells."""
+    return "201" if database == MITDB and record == "202" else record
+
+
+def _fraction(database: str, patient: str) -> float:
+    digest = hashlib.sha256(f"ecgstream/{database}/{patient}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32
+
+
+def fold_of(database: str, record: str, n_folds: int = VFDB_FOLDS) -> int:
+    """The cross-validation fold of a record's patient, 0 <= fold < n_folds."""
+    return int(_fraction(database, patient_of(database, record)) * n_folds)
+
+
+def split_of(database: str, record: str) -> str:
+    """``"train"``, ``"tune"`` or ``"dev"``."""
+    patient = patient_of(database, record)
+    if database == MITDB:
+        return "dev" if patient in MITDB_DEV else "train"
+    fraction = _fraction(database, patient)
+    if fraction < 0.2:
+        return "dev"
+    return "tune" if database == CINC2017 and fraction < 0.3 else "train"

@@ -1,0 +1,95 @@
+"""The network as it is served: one second in, eight frames out, the last inputs of each convolution carried along.
+
+Every convolution of kernel `k`, dilation `d` and stride `s` keeps its last `(k - 1) * d + 1 - s` inputs. Fed from zeros, the
+frames that would read before the stream's start are void; all later ones are those of the unpadded encoder on the signal from sample
+`FIRST` on (so that frames end on multiples of 16 samples), each computed once.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ecgstream.training.network import FRAME, FS_HZ, AcuteHead, Network, Residual, Separable
+
+FIRST = 1
+
+
+def reach(convolution: nn.Conv2d) -> int:
+    """How many past inputs a convolution keeps."""
+    (k, s, d) = (convolution.kernel_size[1], convolution.stride[1], convolution.dilation[1])
+    return (k - 1) * d + 1 - s
+
+
+class StreamingNetwork(nn.Module):
+    """`forward(x, *memories)`: scaled signal (n, 1, 1, 128 * seconds) -> rhythm values, morphology frames, beat probabilities
+    (each (n, channels, 8 * seconds)), then the new memories."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def convolutions(self) -> list[nn.Conv2d]:
+        """The convolutions that keep a memory, in the order of the signal."""
+        return [m for m in self.network.encoder.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[1] > 1]
+
+    def memories(self, n: int) -> list[Tensor]:
+        """Empty memories for `n` streams."""
+        return [torch.zeros(n, c.in_channels, 1, reach(c)) for c in self.convolutions()]
+
+    def void_frames(self) -> tuple[int, int]:
+        """How many of a stream's first morphology and context frames read before its start."""
+        return tuple(-(-(field - FRAME) // FRAME) for field in self.network.receptive_fields())  # type: ignore[return-value]
+
+    def forward(self, x: Tensor, *memories: Tensor) -> tuple[Tensor, ...]:
+        old = list(memories)
+        new: list[Tensor] = []
+        encoder = self.network.encoder
+        line = self._line(x, encoder.stem[0], old, new)
+        x = encoder.stem(line)
+        for layer in encoder.levels:
+            x = self._layer(x, layer, old, new)
+        morphology = x
+        for layer in encoder.context:
+            x = self._layer(x, layer, old, new)
+        beats = torch.softmax(self.network.beat(x), 1)
+        return (self.network.rhythm.values(x), morphology.squeeze(2), beats, *new)
+
+    def _layer(self, x: Tensor, layer: nn.Module, old: list[Tensor], new: list[Tensor]) -> Tensor:
+        if isinstance(layer, Residual):
+            line = self._line(x, layer.separable.depthwise, old, new)
+            centre = line[..., layer.crop : line.shape[-1] - layer.crop]
+            return centre + layer.separable(line)
+        assert isinstance(layer, Separable)
+        result: Tensor = layer(self._line(x, layer.depthwise, old, new))
+        return result
+
+    def _line(self, x: Tensor, convolution: nn.Conv2d, old: list[Tensor], new: list[Tensor]) -> Tensor:
+        line = torch.cat([old.pop(0), x], dim=3)
+        new.append(line[..., line.shape[-1] - reach(convolution) :])
+        return line
+
+
+class RhythmPool(nn.Module):
+    """Rhythm values of a window's frames (n, channels, frames) and their mask (n, frames) -> probabilities (n, classes)."""
+
+    def __init__(self, network: Network, temperature: float) -> None:
+        super().__init__()
+        self.head, self.temperature = network.rhythm.eval(), temperature
+
+    def forward(self, values: Tensor, known: Tensor) -> Tensor:
+        return torch.softmax(self.head.pool(values, known) / self.temperature, 1)
+
+
+class AcutePool(nn.Module):
+    """The last morphology frames (n, channels, frames) -> probabilities (n, classes)."""
+
+    def __init__(self, head: AcuteHead, temperature: float) -> None:
+        super().__init__()
+        self.head, self.temperature = head.eval(), temperature
+
+    def forward(self, values: Tensor) -> Tensor:
+        return torch.softmax(self.head(values) / self.temperature, 1)
+
+
+def example_block(n: int) -> Tensor:
+    """One second of signal for `n` streams, as the exporter wants it."""
+    return torch.randn(n, 1, 1, FS_HZ)
