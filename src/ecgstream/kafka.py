@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_PREFIX = "ECGSTREAM_"
+CONSOLE_PREFIX = "ECGSTREAM_CONSOLE_"  # `ecgstream.console.settings` reads those, as strictly
 
 # Read elsewhere: the recordings' folder, the cache's folder.
 OTHER_VARIABLES = frozenset({"ECGSTREAM_DATA", "ECGSTREAM_CACHE"})
@@ -79,7 +80,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **values: Any) -> Ka
     """
     known = {ENV_PREFIX + name.upper() for name in KafkaSettings.model_fields} | OTHER_VARIABLES
     for name in sorted(os.environ if environ is None else environ):
-        if name.startswith(ENV_PREFIX) and name not in known:
+        if name.startswith(ENV_PREFIX) and not name.startswith(CONSOLE_PREFIX) and name not in known:
             raise InvalidSettings(f"{name}: unknown setting")
     given = {name: value for name, value in values.items() if value is not None}
     try:

@@ -18,6 +18,7 @@ COMMANDS = (
     "train",
     "topics",
     "schema",
+    "serve",
 )
 
 app = typer.Typer(

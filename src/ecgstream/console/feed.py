@@ -1,0 +1,257 @@
+"""From the topics to the desk, and the desk's answers back.
+
+`KafkaFeed` assigns itself every partition and joins no group: each console sees all, commits nothing and
+starts from what the topics retain (all alerts and answers, the findings of the last `rebuild_minutes`). A
+broker that can't be reached is not a bug: the feed says so in `state`, the pages turn stale, and it tries
+again. `MemoryFeed` stands in for it in tests.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from msgspec import Struct
+
+from ecgstream.console.audit import AuditEntry
+from ecgstream.console.desk import Desk
+from ecgstream.messages import (
+    JSON,
+    MSGPACK,
+    Ack,
+    Alert,
+    DeviceSettings,
+    Finding,
+    InvalidRecord,
+    Snooze,
+    decode,
+    encode,
+)
+from ecgstream.topics import Topics
+
+CHECK_S = 5.0
+RETRY_S = 2.0
+SEND_TIMEOUT_S = 5.0
+log = structlog.get_logger(__name__)
+
+
+class FeedState(Struct, frozen=True):
+    """Whether the console hears the topics."""
+
+    live: bool
+    caught_up: bool
+    detail: str = ""
+    behind: int | None = None  # records not yet read, None when not known
+
+
+class FeedLost(Exception):
+    """An answer could not be delivered to the topic."""
+
+
+class Feed(Protocol):
+    """Where records come from and answers go."""
+
+    async def run(self, desk: Desk) -> None:
+        """Give records to the desk until cancelled."""
+
+    async def answer(self, record: Ack | Snooze | DeviceSettings) -> None:
+        """Deliver a person's order; raises `FeedLost` when it can't be."""
+
+    async def audit(self, entry: AuditEntry) -> bool:
+        """Deliver an audit entry; False when it can't be now."""
+
+    def state(self) -> FeedState:
+        """Whether the feed is live."""
+
+
+class MemoryFeed:
+    """A feed without a broker: what `put` is given arrives, what is answered is kept in `answers`."""
+
+    def __init__(self) -> None:
+        self.answers: deque[Ack | Snooze | DeviceSettings] = deque(maxlen=1000)
+        self.trail: deque[AuditEntry] = deque(maxlen=10_000)
+        self.live = True
+        self.caught_up = True
+        self.desk: Desk | None = None
+
+    async def run(self, desk: Desk) -> None:
+        """Stay connected to the desk until cancelled."""
+        self.desk = desk
+        await asyncio.Event().wait()
+
+    async def answer(self, record: Ack | Snooze | DeviceSettings) -> None:
+        """Keep the order."""
+        if not self.live:
+            raise FeedLost("the broker can't be reached")
+        self.answers.append(record)
+
+    async def audit(self, entry: AuditEntry) -> bool:
+        """Keep the entry."""
+        self.trail.append(entry)
+        return self.live
+
+    def state(self) -> FeedState:
+        """As set."""
+        return FeedState(self.live, self.caught_up, "" if self.live else "the broker can't be reached", 0)
+
+
+class KafkaFeed:
+    """The feed from Kafka; `options` are aiokafka's connection options."""
+
+    def __init__(self, options: dict[str, Any], topics: Topics, *, rebuild_minutes: int = 60) -> None:
+        self._options, self._topics, self._rebuild_minutes = options, topics, rebuild_minutes
+        self._producer: AIOKafkaProducer | None = None
+        self._live = self._caught_up = False
+        self._detail = "connecting"
+        self._behind: int | None = None
+
+    def state(self) -> FeedState:
+        """Whether the broker answers and the retained alerts are read."""
+        return FeedState(self._live, self._caught_up, self._detail, self._behind)
+
+    async def run(self, desk: Desk) -> None:
+        """Read until cancelled; connects again, from the start, whenever the connection is lost."""
+        while True:
+            try:
+                await self._session(desk)
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._lost(f"{type(error).__name__}: {error}"[:200])
+            await asyncio.sleep(RETRY_S)
+
+    def _lost(self, detail: str) -> None:
+        if self._live or self._detail != detail:
+            log.warning("feed lost", detail=detail)
+        self._live, self._detail, self._behind = False, detail, None
+
+    async def _session(self, desk: Desk) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            producer = AIOKafkaProducer(
+                **self._options, acks="all", request_timeout_ms=int(SEND_TIMEOUT_S * 1000)
+            )
+            stack.push_async_callback(producer.stop)
+            await producer.start()
+            consumer = AIOKafkaConsumer(
+                **self._options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest",
+                request_timeout_ms=int(SEND_TIMEOUT_S * 1000), metadata_max_age_ms=30_000,
+            )  # fmt: skip
+            stack.push_async_callback(consumer.stop)
+            await consumer.start()
+            ends = await self._begin(consumer)
+            self._producer = producer
+            self._live, self._detail = True, ""
+            check = asyncio.create_task(self._check(consumer))
+            stack.callback(check.cancel)
+            try:
+                while not check.done():
+                    batches = await consumer.getmany(timeout_ms=200, max_records=2000)
+                    for records in batches.values():
+                        for record in records:
+                            take(desk, record, self._topics)
+                    if not self._caught_up:
+                        self._caught_up = all([await consumer.position(p) >= end for p, end in ends.items()])
+                    if batches:
+                        await asyncio.sleep(0)  # let the pages have their turn
+                await check
+            finally:
+                self._producer = None
+
+    async def _begin(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """Take every partition, seek to where reading starts.
+
+        Returns where the alerts and answers ended just now.
+        """
+        partitions: list[TopicPartition] = []
+        for topic in (self._topics.alerts, self._topics.acks, self._topics.rhythm):
+            numbers = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
+            if not numbers:
+                raise TimeoutError(f"topic {topic} does not exist yet")
+            partitions += [TopicPartition(topic, n) for n in sorted(numbers)]
+        consumer.assign(partitions)
+        kept = [p for p in partitions if p.topic != self._topics.rhythm]
+        await consumer.seek_to_beginning(*kept)
+        findings = [p for p in partitions if p.topic == self._topics.rhythm]
+        since_ms = round((time.time() - 60 * self._rebuild_minutes) * 1000)
+        starts = await consumer.offsets_for_times(dict.fromkeys(findings, since_ms))
+        for partition in findings:
+            start = starts.get(partition)
+            if start is None:
+                await consumer.seek_to_end(partition)
+            else:
+                consumer.seek(partition, start.offset)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(kept)
+        return ends
+
+    async def _check(self, consumer: AIOKafkaConsumer) -> None:
+        """Ask the broker every `CHECK_S` where the topics end.
+
+        It raises when nobody answers, and tells how far behind we are.
+        """
+        while True:
+            await asyncio.sleep(CHECK_S)
+            ends = await asyncio.wait_for(
+                consumer.end_offsets(list(consumer.assignment())), 2 * SEND_TIMEOUT_S
+            )
+            self._behind = sum([max(0, end - await consumer.position(p)) for p, end in ends.items()])
+
+    async def _send(self, topic: str, key: str, value: bytes, content_type: str) -> None:
+        if self._producer is None:
+            raise FeedLost(f"the broker can't be reached ({self._detail})")
+        headers = [("content-type", content_type.encode())]
+        try:
+            sending = self._producer.send_and_wait(topic, value, key=key.encode(), headers=headers)
+            await asyncio.wait_for(sending, SEND_TIMEOUT_S)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise FeedLost(f"the broker did not take it ({type(error).__name__})") from error
+
+    async def answer(self, record: Ack | Snooze | DeviceSettings) -> None:
+        """Deliver a person's order, keyed by device; returns when all replicas have it."""
+        settings = isinstance(record, DeviceSettings)
+        topic = self._topics.device_settings if settings else self._topics.acks
+        await self._send(topic, record.device_id, encode(record, JSON), JSON)
+
+    async def audit(self, entry: AuditEntry) -> bool:
+        """Deliver an audit entry, keyed by its actor."""
+        try:
+            await self._send(self._topics.audit, entry.actor, encode(entry, MSGPACK), MSGPACK)
+        except FeedLost:
+            return False
+        return True
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    await consumer.topics()
+    return consumer.partitions_for_topic(topic) or set()
+
+
+def take(desk: Desk, record: "ConsumerRecord[bytes, bytes]", topics: Topics) -> None:
+    """Give one Kafka record to the desk.
+
+    One that can't be decoded is counted, logged with its place and passed over.
+    """
+    headers = dict(record.headers)
+    content_type = headers["content-type"].decode(errors="replace") if "content-type" in headers else None
+    at_us = record.timestamp * 1000
+    try:
+        if record.topic == topics.rhythm:
+            desk.take_finding(decode(Finding, record.value, content_type), at_us)
+        elif record.topic == topics.alerts:
+            desk.take_alert(decode(Alert, record.value, content_type), at_us)
+        else:
+            _take_order(desk, record.value, content_type)
+    except InvalidRecord as error:
+        desk.undecodable += 1
+        place = f"{record.topic}[{record.partition}]@{record.offset}"
+        log.warning("record passed over", place=place, reason=str(error)[:300])
+
+
+def _take_order(desk: Desk, value: bytes | None, content_type: str | None) -> None:
+    try:
+        ack = decode(Ack, value, content_type)
+    except InvalidRecord:
+        decode(Snooze, value, content_type)  # raises where it is neither
+        return
+    desk.take_ack(ack)

@@ -1,0 +1,111 @@
+"""Server-sent events to the open pages.
+
+Each page has a queue of `MAX_WAITING` events. A page that doesn't keep up is cut off, reconnects and starts
+from a new snapshot: it is never shown a picture with holes. At most `MAX_PAGES` pages, `MAX_PAGES_EACH` of
+one session.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+
+MAX_WAITING = 256
+MAX_PAGES = 300
+MAX_PAGES_EACH = 12
+BEAT_S = 2.0
+
+_json = msgspec.json.Encoder()
+
+
+def event(name: str, data: Any) -> bytes:
+    """One event as it travels."""
+    return b"event: " + name.encode() + b"\ndata: " + _json.encode(data) + b"\n\n"
+
+
+class Page:
+    """One open page: what it still has to be sent."""
+
+    def __init__(self, sid: str, device_id: str | None) -> None:
+        self.sid, self.device_id = sid, device_id
+        self.waiting: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING + 1)
+        self.cut = False
+
+    def put(self, data: bytes) -> None:
+        """Queue an event, or cut the page off when it is full."""
+        if self.cut:
+            return
+        if self.waiting.qsize() >= MAX_WAITING:
+            self.end()
+        else:
+            self.waiting.put_nowait(data)
+
+    def end(self) -> None:
+        """Let the stream end after what is queued."""
+        if not self.cut:
+            self.cut = True
+            self.waiting.put_nowait(None)
+
+
+class Live:
+    """All open pages."""
+
+    def __init__(self) -> None:
+        self.pages: set[Page] = set()
+        self.cut_off = 0
+
+    def has_room(self, sid: str) -> bool:
+        """Whether the session may open one more page."""
+        return len(self.pages) < MAX_PAGES and Counter(page.sid for page in self.pages)[sid] < MAX_PAGES_EACH
+
+    def send(self, name: str, data: Any, device_id: str | None = None) -> None:
+        """Send an event to all pages, or to those that watch one device."""
+        pages = [p for p in self.pages if device_id is None or p.device_id == device_id]
+        if pages:
+            encoded = event(name, data)
+            for page in pages:
+                page.put(encoded)
+                self.cut_off += page.cut
+
+    def watched(self) -> set[str]:
+        """The devices that some page watches."""
+        return {page.device_id for page in self.pages if page.device_id is not None}
+
+    def end_all(self) -> None:
+        """Let all streams end (shutdown)."""
+        for page in self.pages:
+            page.end()
+
+    async def stream(
+        self,
+        page: Page,
+        first: Callable[[], list[bytes]],
+        beat: Callable[[], bytes],
+        may_go_on: Callable[[], bool],
+    ) -> AsyncIterator[bytes]:
+        """The page's events.
+
+        `first` (a snapshot), then what is sent, a `beat` at least every `BEAT_S`, until not `may_go_on`.
+        """
+        self.pages.add(page)
+        try:
+            yield b"retry: 2000\n\n"
+            for data in first():
+                yield data
+            clock = asyncio.get_running_loop()
+            next_beat = clock.time()
+            while may_go_on():
+                if clock.time() >= next_beat:
+                    yield beat()
+                    next_beat = clock.time() + BEAT_S
+                try:
+                    data_or_end = await asyncio.wait_for(page.waiting.get(), next_beat - clock.time())
+                except TimeoutError:
+                    continue
+                if data_or_end is None:
+                    return
+                yield data_or_end
+        finally:
+            self.pages.discard(page)

@@ -1,0 +1,51 @@
+"""Run the console: its application on uvicorn, its feed on Kafka."""
+
+from typing import Any
+
+import uvicorn
+
+from ecgstream.console.app import create_app
+from ecgstream.console.feed import Feed, KafkaFeed
+from ecgstream.console.settings import ConsoleSettings, load_console_settings
+from ecgstream.kafka import client_options, load_settings
+from ecgstream.topics import Topics
+
+
+def kafka_feed(settings: ConsoleSettings) -> KafkaFeed:
+    """The feed from the brokers that the environment names; raises `ecgstream.kafka.InvalidSettings`."""
+    kafka = load_settings()
+    topics = Topics(kafka.topic_prefix)
+    return KafkaFeed(client_options(kafka), topics, rebuild_minutes=settings.rebuild_minutes)
+
+
+def build_server(settings: ConsoleSettings, feed: Feed) -> tuple[uvicorn.Server, list[str]]:
+    """A server for the settings, and the list that its failures are written to."""
+    failures: list[str] = []
+
+    def fail() -> None:
+        failures.append("a task died")
+        server.should_exit = True
+
+    app = create_app(settings, feed, on_failure=fail)
+    config = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False,
+        ws="none", timeout_graceful_shutdown=3, timeout_keep_alive=30, limit_concurrency=1000,
+        h11_max_incomplete_event_size=16_384,
+        proxy_headers=bool(settings.trusted_proxies), forwarded_allow_ips=settings.trusted_proxies or "",
+        ssl_certfile=settings.tls_certificate, ssl_keyfile=settings.tls_key,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    return server, failures
+
+
+def serve_console(given: dict[str, Any]) -> int:
+    """Serve until told to stop.
+
+    The exit code is 1 when the console ended of a bug. Raises `ValueError` for wrong settings.
+    """
+    settings = load_console_settings(given)
+    server, failures = build_server(settings, kafka_feed(settings))
+    scheme = "https" if settings.tls_certificate else "http"
+    print(f"console: {settings.public_url or f'{scheme}://{settings.host}:{settings.port}'}", flush=True)
+    server.run()
+    return 1 if failures else 0
