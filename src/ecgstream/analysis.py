@@ -74,11 +74,13 @@ class Analyzer:
         self, model: Model, max_devices: int, scorer: Scorer | None = None, front: Front | None = None
     ) -> None:
         self.model = model
+        self._scorer: Scorer
         if scorer is None:
             if not isinstance(model, classifier.Model):
                 raise TypeError(f"model: {type(model).__name__} needs a scorer of its own")
-            scorer = classifier.Scorer(model, max_devices)
-        self._scorer = scorer
+            self._scorer = classifier.Scorer(model, max_devices)
+        else:
+            self._scorer = scorer
         self._front: Front = front if front is not None else FrontEnd(max_devices)
         self._free = list(range(max_devices - 1, -1, -1))
         self._windows: list[SessionWindow | None] = [None] * max_devices
@@ -137,7 +139,7 @@ class Analyzer:
             raise RuntimeError(
                 f"{piece.device_id}: a piece of the session {piece.session!r} came before {window.session!r} ended"
             )
-        window.clock(piece.first_sample, piece.epoch_us)
+        window.take(piece)
         return slot
 
     def _open(self, piece: Piece) -> int:

@@ -125,6 +125,7 @@ class Stream:
         "epoch",
         "expected",
         "fs_hz",
+        "gaps",
         "head",
         "held",
         "held_samples",
@@ -143,6 +144,7 @@ class Stream:
         self.start = 0 if chunk.first_sample == 0 else -1  # where delivery begins; -1: not known yet
         self.expected = self.start  # next sample to deliver
         self.head = 0  # index after the furthest sample seen
+        self.gaps: list[tuple[int, int]] = []  # (first missing sample, how many), for the caller to take
         self.held: list[Held] = []  # by place; by arrival until the stream has begun
         self.held_samples = 0
         self.delivered = 0
@@ -284,6 +286,7 @@ class Stream:
         if missing > 0:
             self.counts.gaps += 1
             self.counts.gap_s += missing / self.fs_hz
+            self.gaps.append((self.expected, missing))
             self.expected += missing
 
     def _furthest(self) -> int:
@@ -297,7 +300,10 @@ class Stream:
             self._begin(pieces, refused)
 
     def _begin(self, pieces: list[Event], refused: list[Refusal]) -> None:
-        """Begin in the middle of a session: where most chunks are, with the settings that most of them have."""
+        """Begin in the middle of a session, with the settings that most of the pile have.
+
+        It begins with the chunk that came first, unless most of the others lie far behind that one.
+        """
         pile, self.held, self.held_samples = self.held, [], 0
         if not pile:
             return

@@ -181,6 +181,10 @@ def _push(
         marks.add(source.offset, chunk.first_sample, stream.fs_hz)
     if not begun and stream.begun:
         marks.begin_at(stream.start)
+    if stream.gaps:
+        for first, n_samples in stream.gaps:
+            marks.gap(first, n_samples)
+        stream.gaps.clear()
     if len(refused) > n_refused:
         marks.forget_beyond(stream.head)
 

@@ -12,7 +12,6 @@ an unreadable second don't count, and the rate isn't known when the last beat is
 quality that is not the last window's. A notable window and any rhythm but sinus carry the filtered signal.
 """
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
@@ -21,8 +20,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.commits import WARM_UP_S
+from ecgstream.commits import WARM_ANYWAY_S, WARM_UP_S
 from ecgstream.messages import MISSING, Beat, Finding, Quality, Reason, Strip
+from ecgstream.reassembly import Piece
 
 FS_HZ = 128
 WINDOW_S = 30
@@ -73,9 +73,10 @@ class SessionWindow:
         "cnn_start",
         "device_id",
         "epochs",
-        "first_published",
+        "expected",
         "fs_hz",
         "grades",
+        "latest_warm",
         "next_window",
         "pending",
         "previous",
@@ -83,6 +84,7 @@ class SessionWindow:
         "reasons",
         "session",
         "slot",
+        "warm_from",
     )
 
     def __init__(self, device_id: str, session: str, slot: int, fs_hz: float, first_sample: int) -> None:
@@ -90,9 +92,10 @@ class SessionWindow:
         self.session = session
         self.slot = slot
         self.fs_hz = fs_hz
-        start_s = first_sample / fs_hz
-        self.first_published = 0 if first_sample == 0 else math.ceil(start_s + WARM_UP_S) - 1
-        self.next_window = int(start_s)
+        self.expected = first_sample
+        self.latest_warm = first_sample + WARM_ANYWAY_S * fs_hz  # sample at which it is warm in any case
+        self.warm_from = first_sample + WARM_UP_S * fs_hz if first_sample else 0.0
+        self.next_window = int(first_sample / fs_hz)
         self.epochs: deque[tuple[int, int]] = (
             deque()
         )  # (first sample, UTC µs of sample 0) wherever it changed
@@ -104,10 +107,14 @@ class SessionWindow:
         self.readable_from = 0  # model sample after the last unreadable second
         self.previous: tuple[str | None, Quality] | None = None  # the last window's rhythm and quality
 
-    def clock(self, first_sample: int, epoch_us: int) -> None:
-        """From sample `first_sample` on, sample 0 of the session was at `epoch_us`."""
-        if not self.epochs or self.epochs[-1][1] != epoch_us:
-            self.epochs.append((first_sample, epoch_us))
+    def take(self, piece: Piece) -> None:
+        """Note the next piece's time, and what is missing before it while the session isn't warm."""
+        missing = piece.first_sample - self.expected
+        if missing and self.expected < self.warm_from:
+            self.warm_from = min(self.warm_from + missing, self.latest_warm)
+        self.expected = piece.first_sample + piece.samples.size
+        if not self.epochs or self.epochs[-1][1] != piece.epoch_us:
+            self.epochs.append((piece.first_sample, piece.epoch_us))
 
     def second(
         self, index: int, found: NDArray[np.float64], grade: Quality, reasons: tuple[Reason, ...]
@@ -234,7 +241,8 @@ class SessionWindow:
         )
         self.previous = (rhythm, quality)
         epoch = self.epoch_us(window)
-        if window < self.first_published or not (notable or window % PUBLISH_EVERY == PUBLISH_EVERY - 1):
+        warm = (window + 1) * self.fs_hz >= self.warm_from
+        if not warm or not (notable or window % PUBLISH_EVERY == PUBLISH_EVERY - 1):
             return None
         start = max(0, window + 1 - WINDOW_S)
         with_signal = notable or rhythm not in {"sinus", None}

@@ -1,0 +1,101 @@
+"""A reader that stops anywhere and goes on from what it committed loses nothing and contradicts nothing."""
+
+import random
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from logs import Log, Read, chunk, ecg, read
+
+from ecgstream.messages import Chunk
+from ecgstream.replay import Place
+
+
+def device(name: str, fs_hz: float, seconds: int, seed: int) -> list[tuple[float, Chunk]]:
+    """A device's chunks with the time at which each reaches the log: jitter, late ones, duplicates, gaps."""
+    rng = random.Random(seed)
+    samples = ecg(int(seconds * fs_hz), fs_hz, seed, 60 + 15 * (seed % 5))
+    sent = []
+    at = 0
+    while at < len(samples):
+        n = rng.choice([int(fs_hz * 0.3), int(fs_hz), int(fs_hz * 2.6)])
+        time_s = (at + n) / fs_hz
+        record = chunk(
+            at,
+            samples[at : at + n],
+            fs_hz=fs_hz,
+            device_id=name,
+            session=f"s{seed}",
+            lead_off=rng.random() < 0.02,
+        )
+        at += n
+        if rng.random() < 0.02:
+            continue
+        if rng.random() < 0.01:
+            at += int(fs_hz * rng.choice([3, 40, 100]))
+        sent.append((time_s + (rng.choice([0, 0, 0, 0, 2.5, 6.0])), record))
+        if rng.random() < 0.1:
+            sent.append((time_s + rng.random() * 8, record))
+    return sent
+
+
+def log_of(seed: int, seconds: int = 260) -> Log:
+    """Three devices' chunks in one log; the second begins another session, the third is away for a while."""
+    rates = (100.0, 129.98, 250.0)
+    sent = device("a", rates[seed % 3], seconds, seed) + device("c", 128.0, seconds, seed + 2)
+    sent += device("b", 200.0, seconds // 2, seed + 1)
+    sent += [(t + seconds // 2, record) for t, record in device("b", 100.0, seconds // 2, seed + 7)]
+    away = range(90, 90 + [30, 150][seed % 2])
+    sent = [(t, record) for t, record in sent if record.device_id != "c" or int(t) not in away]
+    sent.sort(key=lambda item: item[0])
+    return [(record, Place(k, int(t * 1000))) for k, (t, record) in enumerate(sent)]
+
+
+@settings(
+    max_examples=10,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(seed=st.integers(0, 1000), stops=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=4), data=st.data())
+def test_restarts_give_the_findings_of_an_uninterrupted_reader(
+    seed: int, stops: list[float], data: st.DataObject
+) -> None:
+    log = log_of(seed)
+    whole = read(log, end=True, batch=50)
+    assert len(whole.findings) > 100
+    pieces, start = [], 0
+    for stop in sorted(int(s * len(log)) for s in stops):
+        part = read(log, start, max(stop, start), batch=data.draw(st.sampled_from([1, 13, 200])))
+        pieces += part.findings
+        assert part.committed >= start
+        start = part.committed
+    pieces += read(log, start, end=True, batch=31).findings
+    together = Read(pieces, [], 0).by_identity()
+    expected = whole.by_identity()
+    assert sorted(together) == sorted(expected)
+    assert together == expected
+
+
+def test_a_rewind_is_about_a_minute() -> None:
+    samples = ecg(100 * 1000, 100.0)
+    log = [(chunk(100 * k, samples[100 * k : 100 * k + 100]), Place(k, 1000 * k)) for k in range(1000)]
+    behind = [k - read(log, 0, k, batch=97).committed for k in (50, 300, 1000)]
+    assert behind[0] == 50
+    assert all(61 <= n <= 70 for n in behind[1:])
+
+
+def test_a_device_that_went_silent_holds_nothing_back() -> None:
+    samples = ecg(100 * 400, 100.0)
+    log: Log = [(chunk(0, samples[:100], device_id="gone"), Place(0, 0))]
+    log += [(chunk(100 * k, samples[100 * k : 100 * k + 100]), Place(k + 1, 1000 * k)) for k in range(400)]
+    assert read(log, 0, 110).committed == 0
+    assert read(log, 0, 400).committed > 320
+
+
+def test_findings_do_not_depend_on_batches() -> None:
+    log = log_of(5)
+    one = read(log, batch=1, end=True)
+    many = read(log, batch=1000, end=True)
+    assert one.by_identity() == many.by_identity()
+    assert np.all([len(one.findings) == len(many.findings)])
