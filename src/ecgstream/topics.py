@@ -90,8 +90,8 @@ async def create(
     `options` are aiokafka's client options (see `ecgstream.kafka.client_options`). Raises `TopicsMismatch` when a
     topic stands with another number of partitions than asked for.
     """
-    from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # noqa: PLC0415 (names alone need no client)
-    from aiokafka.errors import TopicAlreadyExistsError, for_code  # noqa: PLC0415
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+    from aiokafka.errors import TopicAlreadyExistsError, for_code
 
     wanted = (topics or Topics()).configurations()
     admin = AIOKafkaAdminClient(**options)

@@ -1,0 +1,40 @@
+"""The topics' names and settings."""
+
+from ecgstream.messages import MAX_RECORD_BYTES
+from ecgstream.topics import Topics
+
+
+def test_names_are_those_of_the_documents() -> None:
+    topics = Topics()
+    assert [
+        topics.samples, topics.rhythm, topics.alerts, topics.acks, topics.dead_letters, topics.device_settings,
+        topics.audit,
+    ] == [
+        "ecg.samples", "ecg.rhythm", "ecg.alerts", "ecg.acks", "ecg.dead-letters", "ecg.device-settings",
+        "ecg.audit",
+    ]  # fmt: skip
+    assert len(topics.configurations()) == 7
+
+
+def test_every_name_is_made_and_begins_with_the_prefix() -> None:
+    topics = Topics("ward-7.")
+    named = {getattr(topics, name) for name, value in vars(Topics).items() if isinstance(value, property)}
+    assert named == set(topics.configurations())
+    assert all(name.startswith("ward-7.") for name in named)
+
+
+def test_only_settings_are_compacted() -> None:
+    compacted = [
+        name for name, c in Topics().configurations().items() if c.get("cleanup.policy") == "compact"
+    ]
+    assert compacted == ["ecg.device-settings"]
+
+
+def test_a_dead_letter_holds_the_largest_record() -> None:
+    as_base64 = MAX_RECORD_BYTES * 4 / 3
+    assert int(Topics().configurations()["ecg.dead-letters"]["max.message.bytes"]) > 2 * as_base64
+
+
+def test_configurations_are_copies() -> None:
+    Topics().configurations()["ecg.samples"]["retention.ms"] = "1"
+    assert Topics().configurations()["ecg.samples"]["retention.ms"] != "1"
