@@ -15,6 +15,8 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from ecgstream.refusals import explain
+
 SCHEMA_VERSION = 1
 JSON = "application/json"
 MSGPACK = "application/msgpack"
@@ -22,7 +24,10 @@ MSGPACK = "application/msgpack"
 MIN_FS_HZ, MAX_FS_HZ = 100.0, 1000.0
 MAX_CHUNK_S = 60
 MAX_CHUNK_SAMPLES = int(MAX_FS_HZ) * MAX_CHUNK_S
-MAX_RECORD_BYTES = 900_000  # under Kafka's default message.max.bytes; the longest JSON chunk needs about 420 kB
+MAX_SAMPLE = 2**40  # 34 years at 1,000 Hz; places stay exact to 1/4,096 of a sample
+MAX_RECORD_BYTES = (
+    900_000  # under Kafka's default message.max.bytes; the longest JSON chunk needs about 420 kB
+)
 
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
 Text = Annotated[str, Meta(max_length=2000)]
@@ -49,22 +54,28 @@ class Chunk(Record, frozen=True, kw_only=True):
 
     device_id: Id
     session: Id
-    first_sample: Index
+    first_sample: Annotated[int, Meta(ge=0, le=MAX_SAMPLE)]
     start_us: TimeUs
     fs_hz: Annotated[float, Meta(ge=MIN_FS_HZ, le=MAX_FS_HZ)]
     uv_per_lsb: Annotated[float, Meta(gt=0.0, le=1000.0)]
-    samples: Annotated[bytes, Meta(max_length=2 * MAX_CHUNK_SAMPLES)] | Annotated[
-        list[Int16], Meta(max_length=MAX_CHUNK_SAMPLES)
-    ]
+    samples: (
+        Annotated[bytes, Meta(max_length=2 * MAX_CHUNK_SAMPLES)]
+        | Annotated[list[Int16], Meta(max_length=MAX_CHUNK_SAMPLES)]
+    )
     lead: Annotated[str, Meta(max_length=16)] = "I"
     lead_off: bool = False
 
     def __post_init__(self) -> None:
+        if not self.fs_hz >= MIN_FS_HZ or not self.uv_per_lsb > 0.0:
+            raise ValueError(f"fs_hz, uv_per_lsb: {self.fs_hz}, {self.uv_per_lsb}: not a number")
         if isinstance(self.samples, bytes) and len(self.samples) % 2:
             raise ValueError(f"samples: {len(self.samples)} bytes is not a whole number of int16")
-        if self.n_samples > round(MAX_CHUNK_S * self.fs_hz):
+        if self.n_samples > MAX_CHUNK_S * self.fs_hz + 0.5:
+            raise ValueError(f"samples: {self.n_samples} at {self.fs_hz} Hz is longer than {MAX_CHUNK_S} s")
+        if self.start_us * self.fs_hz < self.first_sample * 1e6:
             raise ValueError(
-                f"samples: {self.n_samples} at {self.fs_hz} Hz is longer than {MAX_CHUNK_S} s"
+                f"start_us: {self.start_us} would put sample 0 of the session before 1970 "
+                f"(first_sample {self.first_sample} at {self.fs_hz} Hz)"
             )
 
     @property
@@ -317,5 +328,6 @@ def decode(kind: type[T], value: bytes | None, content_type: str | None = None) 
     try:
         record: T = decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-        raise InvalidRecord(f"{content_type}: {error}") from error
+        library = msgspec.json if content_type == JSON else msgspec.msgpack
+        raise InvalidRecord(f"{explain(kind, value, error, library)} (read as {content_type})") from error
     return record

@@ -87,7 +87,7 @@ class Counts:
     duplicates: int = 0  # wholly known already
     trimmed: int = 0  # partly known already
     reordered: int = 0  # came early, were held and put in order
-    late: int = 0  # came after their place was declared a gap
+    late: int = 0  # came after their place was declared a gap, or before the place where reading began
     gaps: int = 0
     gap_s: float = 0.0
 

@@ -5,6 +5,9 @@ partition's records, never the wall clock, so that reading a log again ends it a
 begins it at once if it holds sample 0; otherwise it is a candidate, which takes over when `reassembly.HOLD_S` of its
 samples came with none of the present session between: one odd chunk ends nothing.
 
+Known limit: a reader that begins between a session's first chunk and a late repetition of it takes the repetition for the
+session's beginning, and publishes its first windows again with a gap in them. Alerting ignores windows that it has seen.
+
 At most `max_devices` are live; a newcomer beyond that is refused, with its reason, and those who are monitored stay so.
 """
 
@@ -72,7 +75,11 @@ class Sessions:
             if device.candidate is not None:
                 self._drop_candidate(device, f"the session {stream.session!r} went on", refused)
             _push(stream, device.marks, chunk, source, events, refused)
-        elif chunk.first_sample == 0 and chunk.n_samples:
+        elif (
+            chunk.first_sample == 0
+            and chunk.n_samples
+            and (device.candidate is None or device.candidate.session != chunk.session)
+        ):
             self._drop_candidate(device, f"the session {chunk.session!r} began", refused)
             self._replace(device, Stream(chunk, self.counts), Marks(), events, refused)
             assert device.stream is not None

@@ -34,7 +34,7 @@ def device(name: str, fs_hz: float, seconds: int, seed: int) -> list[tuple[float
         if rng.random() < 0.01:
             at += int(fs_hz * rng.choice([3, 40, 100]))
         sent.append((time_s + (rng.choice([0, 0, 0, 0, 2.5, 6.0])), record))
-        if rng.random() < 0.1:
+        if rng.random() < 0.1 and record.first_sample:  # see `ecgstream.sessions` on a repeated first chunk
             sent.append((time_s + rng.random() * 8, record))
     return sent
 
