@@ -1,7 +1,65 @@
-"""`ecgstream topics`."""
+"""`ecgstream topics`: what Kafka must hold before anything runs."""
+
+from typing import Annotated
 
 import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
+    topics_app = typer.Typer(
+        name="topics", help="The Kafka topics: make them, list them.", no_args_is_help=True
+    )
+    app.add_typer(topics_app)
+
+    @topics_app.command()
+    def create(
+        bootstrap_servers: Annotated[
+            str | None,
+            typer.Option(help="Brokers, host:port (default: ECGSTREAM_BOOTSTRAP_SERVERS, localhost:9092)."),
+        ] = None,
+        partitions: Annotated[
+            int, typer.Option(min=1, max=1000, help="Of each topic; bounds how many monitors share the work.")
+        ] = 12,
+        replication: Annotated[
+            int, typer.Option(min=1, max=9, help="Copies of each partition; 3 in production.")
+        ] = 1,
+    ) -> None:
+        """Make the topics that are missing.
+
+        Safe to repeat. All topics get the same number of partitions and can't be given another one
+        later, since each device must keep its place; the command fails where they already have another.
+        """
+        import asyncio
+        import logging
+
+        from aiokafka.errors import KafkaError
+
+        from ecgstream.kafka import InvalidSettings, client_options, load_settings
+        from ecgstream.topics import Topics, TopicsMismatch
+        from ecgstream.topics import create as create_topics
+
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its errors come as exceptions, too
+        try:
+            settings = load_settings(bootstrap_servers=bootstrap_servers)
+            names = Topics(settings.topic_prefix)
+            made = asyncio.run(create_topics(client_options(settings), names, partitions, replication))
+        except (InvalidSettings, TopicsMismatch, KafkaError, OSError) as error:
+            typer.echo(f"topics: {error}", err=True)
+            raise typer.Exit(2) from None
+        for name in names.configurations():
+            typer.echo(f"{name}: {'made' if name in made else 'there already'}")
+
+    @topics_app.command(name="list")
+    def list_names() -> None:
+        """List the topics' names and settings; asks no broker."""
+        from ecgstream.kafka import InvalidSettings, load_settings
+        from ecgstream.topics import Topics
+
+        try:
+            names = Topics(load_settings().topic_prefix)
+        except InvalidSettings as error:
+            typer.echo(f"topics: {error}", err=True)
+            raise typer.Exit(2) from None
+        for name, configuration in names.configurations().items():
+            typer.echo(" ".join([name, *(f"{key}={value}" for key, value in configuration.items())]))
