@@ -1,0 +1,299 @@
+"""What counts as an event: the clinical definitions, read in one finding.
+
+`assess` gives one `Reading` for each kind of event: whether its condition holds (`Sign`), since when and
+until when. How long a condition must hold, what ends it and what a blind stretch does is told by
+`ecgstream.episodes`; how urgent it is by the alarm table (`ecgstream.limits`), which holds every number
+named here.
+
+Definitions and their sources:
+
+- asystole, extreme bradycardia, extreme tachycardia, ventricular tachycardia, ventricular
+  fibrillation/flutter: the five alarms of the PhysioNet/CinC Challenge 2015 (Clifford et al. 2016,
+  doi:10.1088/0967-3334/37/8/E5): no QRS for 4 s; rate under 40/min over 5 beats; over 140/min over 17
+  beats; 5 or more ventricular beats over 100/min; a fibrillatory, flutter or oscillatory waveform for 4 s.
+- the alarm limit of 10 s from onset: IEC 60601-2-27, ANSI/AAMI EC13.
+- couplets (2), runs (3 or more ventricular beats): ANSI/AAMI EC57's run statistics.
+- pause: an RR interval of 3 s (Kusumoto et al. 2019, doi:10.1161/CIR.0000000000000628).
+- AF: onset and end only (Drew et al. 2014, doi:10.1371/journal.pone.0110274), from 30 s (Hindricks et al.
+  2021, doi:10.1093/eurheartj/ehaa612).
+
+Departures: VT may also be told without beat classes, by the network's acute head when it holds for the
+table's minimum time and the beats are faster than the VT rate: neither the network nor the rate alone is
+enough. Asystole needs a signal: the lead connected, nothing missing, no noise, and at least one beat seen
+since the signal was last unreadable. A line that goes flat after beats with the lead connected *is*
+asystole here (whoever can't tell a failed electrode from a stopped heart must go and look); a line that was
+flat from the start is a technical event. The network may veto asystole where it sees organised rhythm or
+fibrillation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from ecgstream.limits import Thresholds
+from ecgstream.messages import Beat, Finding, Quality, Reason
+
+NO_CONTACT = frozenset({Reason.WARM_UP, Reason.GAP, Reason.LEAD_OFF})
+NO_WAVES = NO_CONTACT | {Reason.FLAT, Reason.CLIPPED}
+NOISE = frozenset({Reason.CLIPPED, Reason.MOTION, Reason.MUSCLE, Reason.DETECTORS_DISAGREE})
+
+
+class Sign(StrEnum):
+    """What one finding says of one condition."""
+
+    ON = "on"  # above the on-threshold
+    HOLD = "hold"  # between the off- and the on-threshold
+    OFF = "off"
+    BLIND = "blind"  # it can't tell
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One kind in one finding: the condition's stretch `since_us` to `until_us`, the rate and the evidence.
+
+    `complete`: the definition's own duration is already fulfilled.
+    """
+
+    kind: str
+    sign: Sign
+    since_us: int
+    until_us: int
+    complete: bool = False
+    rate_bpm: float | None = None
+    why: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a finding alone doesn't show: since when the signal has been readable, and the last beat seen since."""
+
+    readable_since_us: int | None
+    last_beat_us: int | None
+
+
+def assess(finding: Finding, limits: Thresholds, sight: Sight) -> list[Reading]:
+    """The physiological and technical readings of `finding`, one for each kind that a finding can show."""
+    window = _Window(finding, limits, sight)
+    return [read(window) for read in _READERS] + _technical(finding)
+
+
+class _Window:
+    """A finding with its readable beats and what can be told from them."""
+
+    def __init__(self, finding: Finding, limits: Thresholds, sight: Sight) -> None:
+        self.finding, self.limits, self.sight = finding, limits, sight
+        self.end_us = finding.end_us
+        reasons = frozenset(finding.reasons)
+        self.beats_blind = finding.quality is Quality.UNREADABLE or bool(reasons & NO_WAVES)
+        self.waves_blind = bool(reasons & NO_WAVES) or not finding.acute_probabilities
+        self.silence_blind = bool(reasons & (NO_CONTACT | NOISE))
+        self.flat = Reason.FLAT in reasons
+        since = sight.readable_since_us
+        self.beats: list[Beat] = [] if since is None else [b for b in finding.beats if b.at_us >= since]
+
+    def reading(
+        self, kind: str, sign: Sign, since_us: int | None = None, until_us: int | None = None, **more: Any
+    ) -> Reading:
+        since = self.end_us if since_us is None else since_us
+        return Reading(kind, sign, since, self.end_us if until_us is None else until_us, **more)
+
+    def last_rate(self, n_beats: int) -> float | None:
+        """Mean rate [1/min] over the last `n_beats`, None while there are fewer."""
+        return None if len(self.beats) < n_beats else _rate(self.beats[-n_beats:])
+
+    def ventricular_runs(self) -> list[tuple[list[Beat], bool]]:
+        """Runs of ventricular beats, in order, each with whether a later beat has ended it."""
+        runs: list[tuple[list[Beat], bool]] = []
+        run: list[Beat] = []
+        for beat in self.beats:
+            surely = beat.probability is None or beat.probability >= self.limits.beat_probability
+            if beat.kind == "V" and surely:
+                run.append(beat)
+            elif beat.kind != "Q" and run:
+                runs.append((run, True))
+                run = []
+        return [*runs, (run, False)] if run else runs
+
+
+def _rate(beats: list[Beat]) -> float:
+    return 60e6 * (len(beats) - 1) / max(1, beats[-1].at_us - beats[0].at_us)
+
+
+def _asystole(w: _Window) -> Reading:
+    kind, acute = "asystole", w.finding.acute_probabilities
+    since = w.sight.readable_since_us
+    if w.silence_blind or since is None or (w.flat and w.sight.last_beat_us is None):
+        return w.reading(kind, Sign.BLIND)
+    last = since if w.sight.last_beat_us is None else w.sight.last_beat_us
+    silent_s = (w.end_us - last) / 1e6
+    if silent_s < w.limits.asystole_s:
+        return w.reading(kind, Sign.OFF)
+    veto = max((acute.get(name, 0.0) for name in ("organised", "vt", "vf", "noise")), default=0.0)
+    why = {"silent_s": round(silent_s, 2), "flat": w.flat} | _shares(acute)
+    if veto >= w.limits.asystole_veto and not w.flat:
+        return w.reading(kind, Sign.HOLD, why=why)
+    return w.reading(kind, Sign.ON, last, complete=True, why=why)
+
+
+def _vf(w: _Window) -> Reading:
+    if w.waves_blind:
+        return w.reading("vf", Sign.BLIND)
+    p = w.finding.acute_probabilities.get("vf", 0.0)
+    sign = _threshold(p, w.limits.vf_on, w.limits.vf_off)
+    since = w.end_us - round(w.limits.acute_lookback_s * 1e6)
+    return w.reading("vf", sign, since, why=_shares(w.finding.acute_probabilities))
+
+
+def _vt(w: _Window) -> Reading:
+    limits, acute = w.limits, w.finding.acute_probabilities
+    if not w.beats_blind:
+        for run, _ in reversed(w.ventricular_runs()):
+            if len(run) >= limits.vt_beats and _rate(run) > limits.vt_bpm:
+                why = {"ventricular_beats": len(run)} | _shares(acute)
+                rate = _rate(run)
+                return w.reading(
+                    "vt", Sign.ON, run[0].at_us, run[-1].at_us, complete=True, rate_bpm=rate, why=why
+                )
+    if w.waves_blind:
+        return w.reading("vt", Sign.BLIND)
+    rate_now = w.last_rate(limits.vt_beats)
+    sign = _threshold(acute.get("vt", 0.0), limits.vt_on, limits.vt_off)
+    if sign is Sign.ON and (rate_now is None or rate_now <= limits.vt_bpm):
+        sign = Sign.HOLD
+    since = w.end_us - round(limits.acute_lookback_s * 1e6)
+    return w.reading("vt", sign, since, rate_bpm=rate_now, why=_shares(acute))
+
+
+def _v_run(w: _Window) -> Reading:
+    """The last ended run too short or too slow for VT; one that the window's start cuts has been told before."""
+    if w.beats_blind:
+        return w.reading("v-run", Sign.BLIND)
+    for run, ended in reversed(w.ventricular_runs()):
+        is_vt = len(run) >= w.limits.vt_beats and _rate(run) > w.limits.vt_bpm
+        is_whole = ended and run[0] is not w.beats[0]
+        if is_whole and len(run) >= w.limits.v_run_beats and not is_vt:
+            why = {"ventricular_beats": len(run)}
+            rate = _rate(run)
+            return w.reading(
+                "v-run", Sign.ON, run[0].at_us, run[-1].at_us, complete=True, rate_bpm=rate, why=why
+            )
+    return w.reading("v-run", Sign.OFF)
+
+
+def _pause(w: _Window) -> Reading:
+    if w.beats_blind:
+        return w.reading("pause", Sign.BLIND)
+    for before, after in reversed(list(zip(w.beats, w.beats[1:], strict=False))):
+        rr_s = (after.at_us - before.at_us) / 1e6
+        if rr_s >= w.limits.pause_s:
+            return w.reading(
+                "pause", Sign.ON, before.at_us, after.at_us, complete=True, why={"rr_s": round(rr_s, 2)}
+            )
+    return w.reading("pause", Sign.OFF)
+
+
+def _rate_reader(kind: str, sign_of: Callable[[float, Thresholds], Sign], beats: str, complete: bool) -> Any:
+    """A reader of the rate over the last beats, as many as the limit called `beats` says."""
+
+    def read(w: _Window) -> Reading:
+        n_beats: int = getattr(w.limits, beats)
+        rate = None if w.beats_blind else w.last_rate(n_beats)
+        if rate is None:
+            return w.reading(kind, Sign.BLIND)
+        since = w.beats[-n_beats].at_us
+        return w.reading(kind, sign_of(rate, w.limits), since, complete=complete, rate_bpm=rate)
+
+    return read
+
+
+def _below(rate: float, limit: float, limits: Thresholds) -> Sign:
+    return Sign.ON if rate < limit else Sign.HOLD if rate < limit + limits.rate_hysteresis_bpm else Sign.OFF
+
+
+def _above(rate: float, limit: float, limits: Thresholds) -> Sign:
+    return Sign.ON if rate > limit else Sign.HOLD if rate > limit - limits.rate_hysteresis_bpm else Sign.OFF
+
+
+def _rhythm_reader(kind: str, name: str) -> Any:
+    """A reader of one rhythm's probability; SVT must be fast and a pattern of ectopy must have it."""
+
+    def read(w: _Window) -> Reading:
+        if not w.finding.rhythm_probabilities or w.finding.quality is Quality.UNREADABLE:
+            return w.reading(kind, Sign.BLIND)
+        p = w.finding.rhythm_probabilities.get(kind, 0.0)
+        sign = _threshold(p, getattr(w.limits, f"{name}_on"), getattr(w.limits, f"{name}_off"))
+        rate = w.last_rate(w.limits.rate_beats)
+        if sign is Sign.ON and not _borne_out(kind, rate, w):
+            sign = Sign.HOLD
+        since = w.end_us - round(w.limits.rhythm_lookback_s * 1e6)
+        why = _shares(w.finding.rhythm_probabilities)
+        return w.reading(kind, sign, since, rate_bpm=rate, why=why)
+
+    return read
+
+
+def _borne_out(kind: str, rate: float | None, w: _Window) -> bool:
+    if kind == "svt":
+        return rate is not None and rate > w.limits.svt_bpm
+    if kind in ("bigeminy", "trigeminy"):
+        classed = [b for b in w.beats if b.kind != "Q"]
+        share = sum(b.kind == "V" for b in classed) / max(1, len(classed))
+        low, high = (0.3, 0.6) if kind == "bigeminy" else (0.2, 0.45)
+        return low <= share <= high
+    return True
+
+
+def _threshold(p: float, on: float, off: float) -> Sign:
+    return Sign.ON if p >= on else Sign.HOLD if p >= off else Sign.OFF
+
+
+def _shares(probabilities: dict[str, float]) -> dict[str, Any]:
+    """The probabilities worth showing, rounded."""
+    return {"probabilities": {name: round(p, 3) for name, p in probabilities.items() if p >= 0.05}}
+
+
+def _technical(finding: Finding) -> list[Reading]:
+    reasons = frozenset(finding.reasons)
+    unread = finding.quality is Quality.UNREADABLE and not reasons & (NO_CONTACT | {Reason.FLAT})
+    held = {
+        "lead-off": Reason.LEAD_OFF in reasons,
+        "flat": Reason.FLAT in reasons and not reasons & NO_CONTACT,
+        "clipped": Reason.CLIPPED in reasons,
+        "stream-gap": Reason.GAP in reasons,
+        "unreadable": unread,
+    }
+    why = {"reasons": sorted(reasons)}
+    end = finding.end_us
+    return [
+        Reading(k, Sign.ON if on else Sign.OFF, end, end, why=why if on else {}) for k, on in held.items()
+    ]
+
+
+_READERS: tuple[Callable[[_Window], Reading], ...] = (
+    _asystole,
+    _vf,
+    _vt,
+    _rate_reader(
+        "extreme-tachycardia",
+        lambda r, t: _above(r, t.extreme_tachycardia_bpm, t),
+        "extreme_tachycardia_beats",
+        True,
+    ),
+    _rate_reader(
+        "extreme-bradycardia",
+        lambda r, t: _below(r, t.extreme_bradycardia_bpm, t),
+        "extreme_bradycardia_beats",
+        True,
+    ),
+    _pause,
+    _rhythm_reader("svt", "svt"),
+    _rate_reader("high-rate", lambda r, t: _above(r, t.high_rate_bpm, t), "rate_beats", False),
+    _rate_reader("low-rate", lambda r, t: _below(r, t.low_rate_bpm, t), "rate_beats", False),
+    _rhythm_reader("block", "block"),
+    _rhythm_reader("idioventricular", "idioventricular"),
+    _v_run,
+    _rhythm_reader("af", "af"),
+    _rhythm_reader("bigeminy", "bigeminy"),
+    _rhythm_reader("trigeminy", "trigeminy"),
+)

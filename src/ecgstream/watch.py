@@ -1,0 +1,189 @@
+"""The watch over one device: findings, silence and answers in, alert revisions out.
+
+`on_finding`, `on_tick`, `on_ack`, `on_snooze` and `on_settings` change a device's `State` in place and give the
+revisions to publish. Nothing here reads a clock: event time comes with the findings; `now_us` is the shell's
+clock, used for what waits on people (escalation, snoozes) and for a device's silence.
+
+Order. Findings of a session are taken in the order of their windows; one at or before the last window seen is a
+repeat or too late, changes nothing and is counted. So a stream that is read again, or by two readers in
+turn during a rebalance, gives the same alerts. A new session ends the old one's events.
+
+What of all that stands may speak is told by `ecgstream.speaking`.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from ecgstream import alerts, tally
+from ecgstream.episodes import Action, Episode, Input, advance, input_of
+from ecgstream.events import NO_CONTACT, Reading, Sight, Sign, assess
+from ecgstream.limits import Limits
+from ecgstream.messages import Ack, Alert, Finding, Quality, Snooze
+from ecgstream.speaking import Moment, State, count, is_forgotten, over, reconcile, stand, stands
+
+PAST_SESSIONS = 8
+
+
+def on_finding(
+    state: State, finding: Finding, limits: Limits, now_us: int, arrived_us: int | None = None
+) -> list[Alert]:
+    """Take a finding; `arrived_us`: the time stamp of the record that brought it, where there is one."""
+    if finding.session in state.past:
+        count(state, "finding of a past session")
+        return []
+    out: list[Alert] = []
+    if finding.session != state.session:
+        out += _new_session(state, finding, limits, now_us)
+    elif finding.window <= state.window:
+        count(state, "repeated finding")
+        return []
+    edges: set[str] = set()
+    readings = {r.kind: r for r in _technical(state, finding, limits, arrived_us)}
+    _look(state, finding)
+    sight = Sight(state.readable_since_us, state.last_beat_us)
+    readings |= {r.kind: r for r in assess(finding, limits.limits, sight)}
+    tally.add(state.tally, finding, stands(state, "af"))
+    readings["pvc-burden"] = _burden(state, limits)
+    readings["signal-lost"] = Reading("signal-lost", Sign.OFF, finding.end_us, finding.end_us)
+    for kind, reading in readings.items():
+        episode, rule = state.episodes.setdefault(kind, Episode()), limits.kinds[kind]
+        action = advance(episode, input_of(episode, reading, rule, finding.end_us), reading, finding.window)
+        if action is Action.BEGIN:
+            episode.strip = finding.signal
+        elif not (episode.stands or action is Action.NONE):
+            episode.strip = None
+        if action is Action.RAISE:
+            edges.add(kind)
+        if action is Action.DROP:
+            count(state, f"too short {kind}")
+    state.window, state.end_us, state.model = finding.window, finding.end_us, finding.model
+    state.seen_at_us = now_us
+    return out + reconcile(state, limits, Moment(finding.end_us, now_us, frozenset(edges), readings, finding))
+
+
+def on_tick(state: State, limits: Limits, now_us: int) -> list[Alert]:
+    """Let `now_us` pass: silence, escalation, snoozes that run out, ended alerts that are forgotten."""
+    silent_us = max(0, now_us - state.seen_at_us)
+    event_us = state.end_us + silent_us
+    edges: set[str] = set()
+    if silent_us >= limits.limits.signal_lost_s * 1e6 and state.session:
+        if not stands(state, "signal-lost"):
+            edges.add("signal-lost")
+            stand(state, "signal-lost", state.end_us)
+        for kind, episode in state.episodes.items():
+            gone_s = (event_us - episode.until_us) / 1e6
+            lost = gone_s >= limits.kinds[kind].max_blind_s
+            if kind != "signal-lost" and limits.kinds[kind].category == "physiological":
+                advance(episode, Input.LOST if lost else Input.BLIND, None, state.window)
+    for kind in [k for k, snooze in state.snoozes.items() if snooze.until_us <= now_us]:
+        del state.snoozes[kind]
+    out = reconcile(state, limits, Moment(event_us, now_us, frozenset(edges)))
+    out += [
+        a for kind, live in state.alerts.items() for a in alerts.escalate(live, now_us, limits.kinds[kind])
+    ]
+    for kind in [k for k, live in state.alerts.items() if is_forgotten(live, event_us, limits)]:
+        del state.alerts[kind]
+    return out
+
+
+def on_ack(state: State, ack: Ack) -> list[Alert]:
+    """Take an answer; one to an alert that isn't known (any more) is counted."""
+    for live in state.alerts.values():
+        if live.alert.alert_id == ack.alert_id:
+            return alerts.acknowledge(live, ack)
+    count(state, "answer to an unknown alert")
+    return []
+
+
+def on_snooze(state: State, snooze: Snooze, limits: Limits, now_us: int) -> list[Alert]:
+    """Hold back a kind until `snooze.until_us`, at most for the table's longest time; unknown kinds are counted."""
+    if snooze.kind not in limits.kinds or snooze.kind == "snoozed":
+        count(state, "snooze of an unknown kind")
+        return []
+    until_us = min(snooze.until_us, now_us + round(limits.limits.max_snooze_s * 1e6))
+    if until_us > now_us:
+        state.snoozes[snooze.kind] = msgspec.structs.replace(snooze, until_us=until_us)
+    else:
+        state.snoozes.pop(snooze.kind, None)
+    event_us = state.end_us + max(0, now_us - state.seen_at_us) if state.session else now_us
+    return reconcile(state, limits, Moment(event_us, now_us))
+
+
+def on_settings(state: State, refused: str | None, limits: Limits, now_us: int) -> list[Alert]:
+    """Show that new settings were taken (None) or why they were refused; the old ones stay in force."""
+    event_us = state.end_us if state.session else now_us
+    over(state, "settings-refused")
+    if refused is None:
+        return reconcile(state, limits, Moment(event_us, now_us))
+    stand(state, "settings-refused", event_us)
+    why = Reading("settings-refused", Sign.ON, event_us, event_us, why={"refused": refused})
+    begun = frozenset({"settings-refused"})
+    return reconcile(state, limits, Moment(event_us, now_us, begun, {"settings-refused": why}))
+
+
+def over_findings(findings: Iterable[Finding], limits: Limits) -> Iterator[Alert]:
+    """The alerts of recorded findings, with event time for a clock; devices may be mixed."""
+    states: dict[str, State] = {}
+    for finding in findings:
+        state = states.setdefault(finding.device_id, State(finding.device_id))
+        yield from on_finding(state, finding, limits, finding.end_us)
+        yield from on_tick(state, limits, finding.end_us)
+
+
+def _new_session(state: State, finding: Finding, limits: Limits, now_us: int) -> list[Alert]:
+    out: list[Alert] = []
+    if state.session:
+        for episode in state.episodes.values():
+            advance(episode, Input.OVER, None, state.window)
+        out = reconcile(state, limits, Moment(state.end_us, now_us))
+        state.past[state.session] = state.window
+        for session in list(state.past)[:-PAST_SESSIONS]:
+            del state.past[session]
+    state.session, state.window, state.lag_us = finding.session, -1, None
+    state.readable_since_us = state.last_beat_us = None
+    return out
+
+
+def _look(state: State, finding: Finding) -> None:
+    """Since when the signal has been readable, and the last beat since."""
+    reasons = frozenset(finding.reasons)
+    flat_only = bool(finding.reasons) and not reasons - {"flat"}
+    if reasons & NO_CONTACT or (finding.quality is Quality.UNREADABLE and not flat_only):
+        state.readable_since_us = state.last_beat_us = None
+        return
+    if state.readable_since_us is None:
+        first = state.window < 0 and finding.window < 60
+        state.readable_since_us = finding.start_us if first else finding.end_us
+    since = state.readable_since_us
+    at = [b.at_us for b in finding.beats if b.at_us >= since]
+    if at:
+        state.last_beat_us = max(at[-1], state.last_beat_us or 0)
+
+
+def _technical(state: State, finding: Finding, limits: Limits, arrived_us: int | None) -> list[Reading]:
+    """Clock faults and lag: what only the sequence of findings shows."""
+    end = finding.end_us
+    jump_s = 0.0
+    if state.window >= 0:
+        jump_s = (end - state.end_us) / 1e6 - (finding.window - state.window)
+    clock = Sign.ON if abs(jump_s) > limits.limits.clock_jump_s else Sign.OFF
+    out = [Reading("clock-fault", clock, end, end, complete=True, why={"jump_s": round(jump_s, 3)})]
+    lag_s = 0.0
+    if arrived_us is not None:
+        lag_us = arrived_us - end
+        state.lag_us = lag_us if state.lag_us is None else min(state.lag_us, lag_us)
+        lag_s = (lag_us - state.lag_us) / 1e6
+    lagging = Sign.ON if lag_s > limits.limits.lag_s else Sign.OFF
+    return [*out, Reading("lagging", lagging, end, end, complete=True, why={"lag_s": round(lag_s, 1)})]
+
+
+def _burden(state: State, limits: Limits) -> Reading:
+    total, end = state.tally.last_hours(2), state.end_us
+    if total.beats < limits.limits.pvc_burden_beats:
+        return Reading("pvc-burden", Sign.OFF, end, end)
+    share = total.ventricular / total.beats
+    limit = limits.limits.pvc_burden
+    sign = Sign.ON if share >= limit else Sign.HOLD if share >= 0.8 * limit else Sign.OFF
+    why = {"share": round(share, 4), "beats": total.beats, "couplets": total.couplets, "runs": total.runs}
+    return Reading("pvc-burden", sign, end, end, complete=True, why=why)

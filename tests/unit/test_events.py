@@ -1,0 +1,122 @@
+"""The clinical definitions: each with a case that is it and a case that nearly is."""
+
+from typing import Any
+
+import pytest
+
+from clinical import at, beats, finding, unreadable
+from ecgstream.events import Reading, Sight, Sign, assess
+from ecgstream.limits import load_limits
+from ecgstream.messages import Quality, Reason
+
+LIMITS = load_limits().limits
+
+
+def readings(
+    window: int, heart: list[tuple[float, str]], last_beat_s: float | None = None, **more: Any
+) -> dict[str, Reading]:
+    seen = finding(window, heart, **more)
+    last = seen.beats[-1].at_us if seen.beats else None if last_beat_s is None else at(last_beat_s)
+    return {r.kind: r for r in assess(seen, LIMITS, Sight(at(0), last))}
+
+
+def test_sinus_rhythm_is_nothing() -> None:
+    seen = readings(60, beats(("N", 0.8, 100)))
+    assert {k for k, r in seen.items() if r.sign is not Sign.OFF} == set()
+
+
+@pytest.mark.parametrize(
+    ("n_beats", "rr_s", "is_vt"), [(5, 0.4, True), (4, 0.4, False), (5, 0.62, False), (12, 0.58, True)]
+)
+def test_vt_is_five_ventricular_beats_over_100(n_beats: int, rr_s: float, is_vt: bool) -> None:
+    heart = beats(("N", 0.8, 25), ("V", rr_s, n_beats), ("N", 0.8, 5))
+    vt = readings(30, heart)["vt"]
+    assert (vt.sign is Sign.ON) == is_vt
+    if is_vt:
+        assert vt.complete
+        assert vt.rate_bpm == pytest.approx(60 / rr_s)
+        assert (vt.since_us, vt.until_us) == (at(20 + rr_s), at(20 + n_beats * rr_s))
+
+
+def test_vt_by_the_network_needs_the_rate_too() -> None:
+    acute = {"vt": 0.9, "organised": 0.1}
+    assert readings(40, beats(("Q", 0.4, 120)), acute_probabilities=acute)["vt"].sign is Sign.ON
+    assert readings(40, beats(("Q", 0.8, 60)), acute_probabilities=acute)["vt"].sign is Sign.HOLD
+    assert not readings(40, beats(("Q", 0.4, 120)), acute_probabilities=acute)["vt"].complete
+
+
+def test_asystole_is_four_seconds_without_a_beat() -> None:
+    heart = beats(("N", 0.8, 50))  # the last one at 40 s
+    acute = {"acute_probabilities": {"asystole": 0.9}}
+    assert readings(42, heart, **acute)["asystole"].sign is Sign.OFF
+    now = readings(43, heart, **acute)["asystole"]
+    assert (now.sign, now.since_us, now.complete) == (Sign.ON, at(40), True)
+
+
+def test_asystole_needs_a_signal_that_can_be_read() -> None:
+    heart = beats(("N", 0.8, 50))
+    silent = {"acute": "asystole", "acute_probabilities": {"asystole": 0.9}}
+    assert readings(46, heart, **silent)["asystole"].sign is Sign.ON
+    for reason in (Reason.LEAD_OFF, Reason.GAP, Reason.MOTION, Reason.CLIPPED, Reason.WARM_UP):
+        assert readings(46, heart, **unreadable(reason))["asystole"].sign is Sign.BLIND
+    assert readings(46, heart)["asystole"].sign is Sign.HOLD  # the network sees organised rhythm
+
+
+def test_a_line_that_goes_flat_after_beats_is_asystole_and_one_flat_from_the_start_is_technical() -> None:
+    went = readings(46, beats(("N", 0.8, 50)), **unreadable(Reason.FLAT))
+    assert went["asystole"].sign is Sign.ON
+    always = readings(46, [], **unreadable(Reason.FLAT))
+    assert always["asystole"].sign is Sign.BLIND
+    assert always["flat"].sign is Sign.ON
+
+
+def test_vf_is_a_wave_and_not_a_lead_off() -> None:
+    acute = {"vf": 0.9, "noise": 0.1}
+    assert readings(40, [], acute_probabilities=acute)["vf"].sign is Sign.ON
+    shaky = {"quality": Quality.UNREADABLE, "reasons": [Reason.MOTION], "acute_probabilities": acute}
+    assert (
+        readings(40, [], **shaky)["vf"].sign is Sign.ON
+    )  # fibrillation looks like noise to a detector of beats
+    assert readings(40, [], **unreadable(Reason.LEAD_OFF))["vf"].sign is Sign.BLIND
+
+
+def test_extreme_rates_take_5_and_17_beats() -> None:
+    slow = beats(("N", 0.8, 20), ("N", 1.6, 5))
+    assert readings(25, slow)["extreme-bradycardia"].sign is Sign.ON
+    assert readings(25, beats(("N", 0.8, 20), ("N", 1.6, 3)))["extreme-bradycardia"].sign is not Sign.ON
+    fast = beats(("N", 0.8, 30), ("N", 0.4, 17))
+    assert readings(31, fast)["extreme-tachycardia"].sign is Sign.ON
+    assert readings(28, fast)["extreme-tachycardia"].sign is not Sign.ON
+
+
+def test_a_pause_is_three_seconds_between_two_beats() -> None:
+    assert readings(40, beats(("N", 0.8, 30), ("N", 3.1, 1), ("N", 0.8, 9)))["pause"].sign is Sign.ON
+    assert readings(40, beats(("N", 0.8, 30), ("N", 2.9, 1), ("N", 0.8, 9)))["pause"].sign is Sign.OFF
+
+
+def test_a_run_is_told_when_it_is_over_and_whole() -> None:
+    heart = beats(("N", 0.8, 40), ("V", 0.5, 3), ("N", 0.8, 60))
+    assert readings(32, heart)["v-run"].sign is Sign.OFF
+    assert readings(36, heart)["v-run"].sign is Sign.ON
+    assert readings(62, heart)["v-run"].sign is Sign.OFF  # the window's start cuts it
+    assert readings(36, beats(("N", 0.8, 40), ("V", 0.5, 2), ("N", 0.8, 60)))["v-run"].sign is Sign.OFF
+
+
+def test_bigeminy_needs_the_beats_to_bear_it_out() -> None:
+    p = {"bigeminy": 0.9, "sinus": 0.1}
+    pairs = [(0.6 * i, "NV"[i % 2]) for i in range(1, 80)]
+    assert readings(40, pairs, rhythm_probabilities=p)["bigeminy"].sign is Sign.ON
+    assert readings(40, beats(("N", 0.8, 60)), rhythm_probabilities=p)["bigeminy"].sign is Sign.HOLD
+
+
+def test_svt_must_be_fast() -> None:
+    p = {"svt": 0.9, "sinus": 0.1}
+    assert readings(40, beats(("N", 0.4, 120)), rhythm_probabilities=p)["svt"].sign is Sign.ON
+    assert readings(40, beats(("N", 0.8, 60)), rhythm_probabilities=p)["svt"].sign is Sign.HOLD
+
+
+def test_what_is_not_known_is_blind_and_never_no() -> None:
+    seen = readings(40, [], **unreadable(Reason.MOTION))
+    for kind in ("asystole", "vf", "vt", "af", "svt", "high-rate", "low-rate", "pause", "v-run"):
+        assert seen[kind].sign is Sign.BLIND, kind
+    assert seen["unreadable"].sign is Sign.ON
