@@ -107,7 +107,11 @@ def load_model(folder: Path, threads: int = 1) -> Model:
     if (spec.fs_hz, spec.hop_s) != (128, 1):
         raise ModelError(f"{path}: {spec.fs_hz} Hz and a hop of {spec.hop_s} s, expected 128 Hz and 1 s")
     for name, expected in spec.sha256.items():
-        found = hashlib.sha256((folder / name).read_bytes()).hexdigest() if (folder / name).is_file() else "no such file"
+        found = (
+            hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            if (folder / name).is_file()
+            else "no such file"
+        )
         if found != expected:
             raise ModelError(f"{folder / name}: sha256 {found}, expected {expected}")
     options = ort.SessionOptions()
@@ -135,7 +139,9 @@ class Scorer:
     def __init__(self, model: Model, n_slots: int, batch: int = 64) -> None:
         spec = model.spec
         self.model, self.spec, self.batch = model, spec, batch
-        self._memories = [np.zeros((n_slots, channels, 1, reach), np.float32) for channels, reach in spec.memories]
+        self._memories = [
+            np.zeros((n_slots, channels, 1, reach), np.float32) for channels, reach in spec.memories
+        ]
         self._rhythm = np.zeros((n_slots, spec.rhythm.channels, spec.rhythm.frames), np.float32)
         self._acute = np.zeros((n_slots, spec.acute.channels, spec.acute.frames), np.float32)
         self._beats = np.full((n_slots, spec.rhythm.frames + 64, len(spec.beat_classes)), np.nan, np.float32)
@@ -156,10 +162,14 @@ class Scorer:
         blocks: float32 (n, 128), µV. Returns the probabilities as of the blocks' end.
         """
         parts = [
-            self._step(slots[i : i + self.batch], blocks[i : i + self.batch]) for i in range(0, len(slots), self.batch)
+            self._step(slots[i : i + self.batch], blocks[i : i + self.batch])
+            for i in range(0, len(slots), self.batch)
         ]
         if not parts:
-            return Scores(np.empty((0, len(self.spec.rhythm_classes)), np.float32), np.empty((0, len(self.spec.acute_classes)), np.float32))
+            return Scores(
+                np.empty((0, len(self.spec.rhythm_classes)), np.float32),
+                np.empty((0, len(self.spec.acute_classes)), np.float32),
+            )
         return Scores(np.concatenate([p.rhythm for p in parts]), np.concatenate([p.acute for p in parts]))
 
     def _step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Scores:
@@ -196,10 +206,18 @@ class Scorer:
         self._scale[slots] = after
         ramp = (np.arange(spec.fs_hz, dtype=np.float32) / np.float32(spec.fs_hz))[None, :]
         line = before[:, None] + (after - before)[:, None] * ramp
-        return np.clip(blocks / line, -spec.clip, spec.clip)
+        scaled: NDArray[np.float32] = np.clip(blocks / line, -spec.clip, spec.clip)
+        return scaled
 
     def _pooled(
-        self, graph: str, horizon: Horizon, held: NDArray[np.float32], slots: NDArray[np.int64], new: NDArray[np.float32], *, masked: bool
+        self,
+        graph: str,
+        horizon: Horizon,
+        held: NDArray[np.float32],
+        slots: NDArray[np.int64],
+        new: NDArray[np.float32],
+        *,
+        masked: bool,
     ) -> NDArray[np.float32]:
         values = np.concatenate([held[slots], new], axis=2)[:, :, -horizon.frames :]
         held[slots] = values
@@ -207,11 +225,15 @@ class Scorer:
         session = self.model.graphs[graph]
         feed = {"values": values}
         if masked:
-            feed["known"] = (np.arange(horizon.frames)[None, :] >= (horizon.frames - n_known)[:, None]).astype(np.float32)
+            feed["known"] = (
+                np.arange(horizon.frames)[None, :] >= (horizon.frames - n_known)[:, None]
+            ).astype(np.float32)
         probabilities: NDArray[np.float32] = session.run(None, feed)[0]
         return np.where((n_known >= horizon.min_frames)[:, None], probabilities, np.float32(np.nan))
 
-    def beat_probabilities(self, slot: int | NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.float32]:
+    def beat_probabilities(
+        self, slot: int | NDArray[np.int64], positions: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
         """Class probabilities of the beats at R-peak `positions` (float64 (m,), samples since `reset`): float32 (m, classes).
 
         `slot` is one slot, or one a position (int64 (m,)).
@@ -222,7 +244,11 @@ class Scorer:
         end = np.asarray(positions, dtype=np.float64) + spec.beat_field_samples / 2
         frame = np.rint(end / spec.frame_samples).astype(np.int64) - 1
         size = self._beats.shape[1]
-        held = (frame < self._n_frames[slot]) & (frame >= self._n_frames[slot] - size) & (frame >= spec.rhythm.void_frames)
+        held = (
+            (frame < self._n_frames[slot])
+            & (frame >= self._n_frames[slot] - size)
+            & (frame >= spec.rhythm.void_frames)
+        )
         found = self._beats[slot, frame % size]
         return np.where(held[:, None], found, np.float32(np.nan))
 

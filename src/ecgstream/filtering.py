@@ -49,7 +49,12 @@ def band_pass_without_mains() -> NDArray[np.float32]:
     """The kernel with nulls at 50 and 60 Hz: the plain one's nearest (least squares) that has them."""
     n = np.arange(-DELAY, DELAY + 1)
     plain = band_pass().astype(np.float64)
-    nulls = np.array([np.cos(2 * np.pi * f * n / FS_HZ) for f in (0.0, *(m + d for m in MAINS_HZ for d in (-0.3, 0.0, 0.3)))])
+    nulls = np.array(
+        [
+            np.cos(2 * np.pi * f * n / FS_HZ)
+            for f in (0.0, *(m + d for m in MAINS_HZ for d in (-0.3, 0.0, 0.3)))
+        ]
+    )
     return _frozen(plain - nulls.T @ np.linalg.solve(nulls @ nulls.T, nulls @ plain))
 
 

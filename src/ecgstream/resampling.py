@@ -48,10 +48,9 @@ def phase_table(fs_hz: float) -> NDArray[np.float32]:
     inside = np.clip(1.0 - (offset_s / DELAY_S) ** 2, 0.0, None)
     window = np.i0(KAISER_BETA * np.sqrt(inside)) * (np.abs(offset_s) <= DELAY_S)
     table = np.sinc(2 * min(CUTOFF_HZ, 0.42 * fs_hz) * offset_s) * window
-    table /= table.sum(axis=1, keepdims=True)
-    table = table.astype(np.float32)
-    table.setflags(write=False)
-    return table
+    phases: NDArray[np.float32] = (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
+    phases.setflags(write=False)
+    return phases
 
 
 @nb.njit(cache=True, nogil=True)
@@ -91,7 +90,7 @@ def step(state, table, first_sample, x, end_of_run, out):  # type: ignore[no-unt
         centre = np.int64(np.floor(position))
         phase = np.int64(np.floor((position - centre) * PHASES + 0.5))
         if phase == PHASES:
-            phase = 0
+            phase = np.int64(0)
             centre += 1
         if centre + half > last or (end_of_run and centre > last - n_tail):
             break

@@ -66,7 +66,12 @@ def windows_of(
 
 
 def collect(
-    network: Network, records: list[Packed], noises: list[NDArray[np.float32]], copies: int, seed: int, device: torch.device
+    network: Network,
+    records: list[Packed],
+    noises: list[NDArray[np.float32]],
+    copies: int,
+    seed: int,
+    device: torch.device,
 ) -> Windows:
     """Windows of many records, as they are and in `copies` noisy, turned or filtered versions."""
     rng = np.random.default_rng(seed)
@@ -79,7 +84,9 @@ def collect(
             frames.append(f)
             classes.append(c)
             names.append(np.full(len(c), record.record))
-    return Windows(np.concatenate(frames), np.concatenate(classes), np.concatenate(names), records[0].database)
+    return Windows(
+        np.concatenate(frames), np.concatenate(classes), np.concatenate(names), records[0].database
+    )
 
 
 def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int = 12) -> AcuteHead:
@@ -117,15 +124,25 @@ def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int = 12)
 @torch.no_grad()
 def predict(head: AcuteHead, frames: NDArray[np.float16], device: torch.device) -> NDArray[np.float32]:
     """Logits (n, classes)."""
-    out = [head(torch.from_numpy(frames[i : i + 4096]).float().to(device)).cpu() for i in range(0, len(frames), 4096)]
+    out = [
+        head(torch.from_numpy(frames[i : i + 4096]).float().to(device)).cpu()
+        for i in range(0, len(frames), 4096)
+    ]
     return torch.cat(out).numpy() if out else np.empty((0, len(ACUTE)), np.float32)
 
 
 def train_acute(
-    network: Network, vfdb: list[Packed], mitdb: list[Packed], noises: list[NDArray[np.float32]], seed: int, device: torch.device
+    network: Network,
+    vfdb: list[Packed],
+    mitdb: list[Packed],
+    noises: list[NDArray[np.float32]],
+    seed: int,
+    device: torch.device,
 ) -> tuple[AcuteHead, list[AcuteHead], tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]]:
     """The serving head, the folds' heads, and (logits, classes, records) of VFDB's first lead out of fold."""
-    mine = collect(network, [r for r in mitdb if split_of(MITDB, r.record) == "train"], noises, 1, seed, device)
+    mine = collect(
+        network, [r for r in mitdb if split_of(MITDB, r.record) == "train"], noises, 1, seed, device
+    )
     theirs = collect(network, vfdb, noises, 2, seed, device)
     fold = np.array([fold_of(VFDB, r) for r in theirs.records])
     heads, logits, truth, names = [], [], [], []
@@ -135,7 +152,9 @@ def train_acute(
         heads.append(head)
         for record in vfdb:
             if record.lead == 0 and fold_of(VFDB, record.record) == k:
-                frames, classes = windows_of(network, record, record.signal.astype(np.float32), device, every=1)
+                frames, classes = windows_of(
+                    network, record, record.signal.astype(np.float32), device, every=1
+                )
                 logits.append(predict(head, frames, device))
                 truth.append(classes)
                 names.append(np.full(len(classes), record.record))
@@ -150,10 +169,23 @@ def temperature_of(logits: NDArray[np.float32], classes: NDArray[np.int64]) -> f
     return float(min(grid, key=lambda t: float(nn.functional.cross_entropy(x / t, y))))
 
 
-def summary(logits: NDArray[np.float32], classes: NDArray[np.int64], records: NDArray[np.str_]) -> dict[str, float]:
+def summary(
+    logits: NDArray[np.float32], classes: NDArray[np.int64], records: NDArray[np.str_]
+) -> dict[str, float]:
     """Window-wise sensitivities and specificity of "shockable" (VT or VF) out of fold."""
     said = np.argmax(logits, 1)
     shock = np.isin(said, [ACUTE.index("vt"), ACUTE.index("vf")])
-    share = {f"{name}_called_shockable": float(shock[classes == k].mean()) for k, name in enumerate(ACUTE) if (classes == k).any()}
-    right = {f"{name}_right": float((said[classes == k] == k).mean()) for k, name in enumerate(ACUTE) if (classes == k).any()}
-    return {k: round(v, 4) for k, v in (share | right).items()} | {"windows": len(classes), "records": len(set(records))}
+    share = {
+        f"{name}_called_shockable": float(shock[classes == k].mean())
+        for k, name in enumerate(ACUTE)
+        if (classes == k).any()
+    }
+    right = {
+        f"{name}_right": float((said[classes == k] == k).mean())
+        for k, name in enumerate(ACUTE)
+        if (classes == k).any()
+    }
+    return {k: round(v, 4) for k, v in (share | right).items()} | {
+        "windows": len(classes),
+        "records": len(set(records)),
+    }

@@ -22,7 +22,13 @@ FS_HZ = resampling.MODEL_FS_HZ
 CORPUS_VERSION = 2
 
 # AAMI EC57 classes of MIT-BIH's beat codes; fusion (F) and unclassifiable or paced (Q) beats are not learnt
-AAMI = {c: "N" for c in "NLRejn"} | {c: "S" for c in "AaJS"} | {c: "V" for c in "VE"} | {"F": "F"} | {c: "Q" for c in "/fQ"}
+AAMI = (
+    dict.fromkeys("NLRejn", "N")
+    | dict.fromkeys("AaJS", "S")
+    | dict.fromkeys("VE", "V")
+    | {"F": "F"}
+    | dict.fromkeys("/fQ", "Q")
+)
 
 
 @dataclass(frozen=True)
@@ -57,19 +63,22 @@ def through_front_end(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDA
     return filtered[:m]
 
 
-def _held(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def _held(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """Missing values held at the last known one (a record's own invalid samples; rare)."""
     missing = np.isnan(signal)
     if not missing.any():
         return signal
     known = np.where(~missing, np.arange(signal.size), 0)
-    return np.nan_to_num(signal[np.maximum.accumulate(known)])
+    held: NDArray[np.float64] = np.nan_to_num(signal[np.maximum.accumulate(known)])
+    return held
 
 
 def _rhythms(annotation: Any, scale: float, n: int) -> list[tuple[int, int, str]]:
     changes = [
         (round(sample * scale), note.strip("\x00").strip())
-        for sample, symbol, note in zip(annotation.sample, annotation.symbol, annotation.aux_note, strict=True)
+        for sample, symbol, note in zip(
+            annotation.sample, annotation.symbol, annotation.aux_note, strict=True
+        )
         if symbol == "+" and note.strip("\x00").startswith("(")
     ]
     ends = [*(start for start, _ in changes[1:]), n][: len(changes)]
@@ -92,9 +101,7 @@ def read_annotated(folder: Path, database: str) -> list[Packed]:
         for lead, channel in enumerate(order):
             signal = through_front_end(_held(data.p_signal[:, channel]) * 1000.0, data.fs)
             rhythms = _rhythms(annotation, scale, signal.size)
-            packed.append(
-                Packed(database, record, lead, _int16(signal), beats, kinds, rhythms)
-            )
+            packed.append(Packed(database, record, lead, _int16(signal), beats, kinds, rhythms))
     return packed
 
 
@@ -140,7 +147,9 @@ def load(data: Path, database: str, cache: Path) -> list[Packed]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected PhysioNet's {database} there")
     names = sorted(p.name for p in folder.rglob("*.hea"))
-    key = hashlib.sha256(repr((CORPUS_VERSION, names, filtering.band_pass().tobytes())).encode()).hexdigest()[:12]
+    key = hashlib.sha256(repr((CORPUS_VERSION, names, filtering.band_pass().tobytes())).encode()).hexdigest()[
+        :12
+    ]
     path = cache / f"{database}-{key}.npz"
     if not path.exists():
         records = read_cinc2017(folder) if database == splits.CINC2017 else read_annotated(folder, database)
@@ -150,7 +159,9 @@ def load(data: Path, database: str, cache: Path) -> list[Packed]:
 
 
 def _write(path: Path, records: list[Packed]) -> None:
-    index = [(r.database, r.record, r.lead, r.label, r.signal.size, r.beats.size, len(r.rhythms)) for r in records]
+    index = [
+        (r.database, r.record, r.lead, r.label, r.signal.size, r.beats.size, len(r.rhythms)) for r in records
+    ]
     intervals = [interval for r in records for interval in r.rhythms]
     np.savez(
         path,
@@ -171,9 +182,21 @@ def _read(path: Path) -> list[Packed]:
     records, s, b, i = [], 0, 0, 0
     for database, record, lead, label, n, m, k in index:
         n, m, k = int(n), int(m), int(k)  # noqa: PLW2901
-        rhythms = [(int(a), int(e), str(note)) for (a, e), note in zip(spans[i : i + k], notes[i : i + k], strict=True)]
+        rhythms = [
+            (int(a), int(e), str(note))
+            for (a, e), note in zip(spans[i : i + k], notes[i : i + k], strict=True)
+        ]
         records.append(
-            Packed(str(database), str(record), int(lead), signal[s : s + n], beats[b : b + m], kinds[b : b + m], rhythms, str(label))
+            Packed(
+                str(database),
+                str(record),
+                int(lead),
+                signal[s : s + n],
+                beats[b : b + m],
+                kinds[b : b + m],
+                rhythms,
+                str(label),
+            )
         )
         s, b, i = s + n, b + m, i + k
     return records

@@ -16,7 +16,12 @@ from ecgstream.training.network import ACUTE, BEATS, FRAME, FS_HZ, RHYTHMS
 CROP = 30 * FS_HZ
 Rng = np.random.Generator
 
-CINC = {"N": ("sinus",), "A": ("af",), "~": ("noise",), "O": tuple(r for r in RHYTHMS if r not in ("sinus", "af", "noise"))}
+CINC = {
+    "N": ("sinus",),
+    "A": ("af",),
+    "~": ("noise",),
+    "O": tuple(r for r in RHYTHMS if r not in ("sinus", "af", "noise")),
+}
 MITDB_RHYTHM = {
     "N": "sinus", "SBR": "sinus", "AFIB": "af", "AFL": "af", "SVTA": "svt", "B": "bigeminy", "T": "trigeminy",
     "IVR": "idioventricular", "NOD": "junctional", "BII": "block", "P": "paced", "VT": "vt", "VFL": "vt", "PREX": "other", "AB": "other",
@@ -54,26 +59,29 @@ class Augmentation:
     filters: float = 0.3
 
 
-def stretched(signal: NDArray[np.float32], start: float, n: int, rate: float) -> NDArray[np.float32]:
+def stretched(signal: NDArray[np.int16], start: float, n: int, rate: float) -> NDArray[np.float32]:
     """`n` samples of `signal` from `start` on, `rate` of its samples to each: a heart that beats faster or slower."""
     at = start + np.arange(n) * rate
     whole = at.astype(np.int64)
     part = (at - whole).astype(np.float32)
     whole = np.minimum(whole, signal.size - 2)
-    return signal[whole] * (1 - part) + signal[whole + 1] * part
+    line: NDArray[np.float32] = signal[whole] * (1 - part) + signal[whole + 1] * part
+    return line
 
 
-def vary(x: NDArray[np.float32], noises: Sequence[NDArray[np.float32]], rng: Rng, how: Augmentation) -> NDArray[np.float32]:
+def vary(
+    x: NDArray[np.float32], noises: Sequence[NDArray[np.float32]], rng: Rng, how: Augmentation
+) -> NDArray[np.float32]:
     """Add recorded noise at a random SNR, mains, a slow gain change, a random tilt of the spectrum, a turned electrode."""
     power = float(np.sqrt(np.mean(x**2))) + 1e-3
     if rng.random() < how.flip:
         x = -x
-    if rng.random() < how.filters:  # another device's band: a mild low-pass or high-pass by a first-order blend
+    if rng.random() < how.filters:  # another device's band, by a blend with the neighbours
         a = np.float32(rng.uniform(-0.35, 0.6))
         x = x + a * (np.concatenate([x[1:], x[-1:]]) + np.concatenate([x[:1], x[:-1]])) / 2
     for _ in range(1 + (rng.random() < 0.25)):
         if noises and rng.random() < how.noise:
-            noise = noises[rng.integers(len(noises))]
+            noise = noises[int(rng.integers(len(noises)))]
             start = rng.integers(max(1, noise.size - x.size))
             part = noise[start : start + x.size]
             if part.size == x.size:
@@ -81,17 +89,12 @@ def vary(x: NDArray[np.float32], noises: Sequence[NDArray[np.float32]], rng: Rng
                 x = x + part * np.float32(power / (np.sqrt(np.mean(part**2)) + 1e-3) * 10 ** (-snr_db / 20))
     if rng.random() < how.mains:
         f = rng.choice([50.0, 60.0]) + rng.uniform(-0.3, 0.3)
-        x = x + np.float32(power * rng.uniform(0.02, 0.4)) * np.sin(2 * np.pi * f * np.arange(x.size) / FS_HZ + rng.uniform(0, 6.28))
+        x = x + np.float32(power * rng.uniform(0.02, 0.4)) * np.sin(
+            2 * np.pi * f * np.arange(x.size) / FS_HZ + rng.uniform(0, 6.28)
+        )
     gain = np.exp(rng.uniform(-1.0, 1.0))
-    return (x * gain).astype(np.float32)
-
-
-def crop_of(record: Packed, start: int, n: int = CROP) -> tuple[NDArray[np.float32], int]:
-    """`n` samples from `start`, zeros after the record's end, and how many are real."""
-    x = np.zeros(n, np.float32)
-    part = record.signal[start : start + n]
-    x[: part.size] = part
-    return x, part.size
+    varied: NDArray[np.float32] = (x * gain).astype(np.float32)
+    return varied
 
 
 def rhythm_share(record: Packed, start: int, end: int) -> NDArray[np.float32]:
@@ -104,7 +107,7 @@ def rhythm_share(record: Packed, start: int, end: int) -> NDArray[np.float32]:
             if name is None:
                 return np.zeros_like(share)
             share[RHYTHMS.index(name)] += overlap
-    return share / (end - start)
+    return share / np.float32(end - start)
 
 
 def cinc_example(record: Packed, rng: Rng, how: Augmentation) -> tuple[NDArray[np.float32], int]:
@@ -123,7 +126,14 @@ def cinc_example(record: Packed, rng: Rng, how: Augmentation) -> tuple[NDArray[n
 class Sampler:
     """Draws batches: CinC crops beside crops of the beat-annotated databases, the latter often around an ectopic beat."""
 
-    def __init__(self, cinc: list[Packed], annotated: list[Packed], noises: Sequence[NDArray[np.float32]], how: Augmentation, seed: int) -> None:
+    def __init__(
+        self,
+        cinc: list[Packed],
+        annotated: list[Packed],
+        noises: Sequence[NDArray[np.float32]],
+        how: Augmentation,
+        seed: int,
+    ) -> None:
         self.cinc, self.annotated, self.noises, self.how = cinc, annotated, noises, how
         self.seed = seed
         self.ectopic = [np.flatnonzero(np.isin(r.kinds, ["S", "V"])) for r in annotated]
@@ -134,7 +144,9 @@ class Sampler:
         rng = np.random.default_rng([self.seed, number])
         order = rng.permutation(len(self.cinc))
         n = len(order) // n_cinc
-        return [(int(rng.integers(2**31)), order[i * n_cinc : (i + 1) * n_cinc], n_annotated) for i in range(n)]
+        return [
+            (int(rng.integers(2**31)), order[i * n_cinc : (i + 1) * n_cinc], n_annotated) for i in range(n)
+        ]
 
     def batch(self, plan: "tuple[int, NDArray[np.int64], int]") -> Batch:
         """Make one batch of a plan."""
@@ -178,11 +190,15 @@ class Sampler:
         kinds = record.kinds[inside]
         share = rhythm_share(record, int(start), int(end))
         if share[RHYTHMS.index("sinus")] > 0.99 and np.isin(kinds, ["S", "V"]).sum() >= 2:
-            batch.rhythm[i, [RHYTHMS.index("sinus"), RHYTHMS.index("other")]] = 1.0  # CinC calls such records "other"
+            batch.rhythm[i, [RHYTHMS.index("sinus"), RHYTHMS.index("other")]] = (
+                1.0  # CinC calls such records "other"
+            )
         elif share.any():
             batch.share[i] = share
         at = np.clip((record.beats[inside] - start) / rate + rng.uniform(-4, 4, kinds.size), 0, CROP - 1)
-        return np.stack([np.full(kinds.size, i), at, [BEATS.index(kind) for kind in kinds]], axis=1).astype(np.int64)
+        return np.stack([np.full(kinds.size, i), at, [BEATS.index(kind) for kind in kinds]], axis=1).astype(
+            np.int64
+        )
 
 
 def acute_windows(record: Packed, hop: int = FS_HZ) -> list[tuple[int, int]]:

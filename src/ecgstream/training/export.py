@@ -49,7 +49,9 @@ def export(
     pool = RhythmPool(network, temperatures["rhythm"])
     _graph(pool, (values, known), ["values", "known"], ["probabilities"], out / "rhythm.onnx", frames=(0, 1))
     frames = torch.rand(3, channels, acute_frames)
-    heads = {"acute.onnx": network.acute} | {f"acute-fold-{k}.onnx": head.cpu() for k, head in enumerate(folds)}
+    heads = {"acute.onnx": network.acute} | {
+        f"acute-fold-{k}.onnx": head.cpu() for k, head in enumerate(folds)
+    }
     for name, head in heads.items():
         _graph(AcutePool(head, temperatures["acute"]), (frames,), ["values"], ["probabilities"], out / name)
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors")
@@ -66,7 +68,13 @@ def export(
         beat_classes=list(BEATS),
         acute_classes=list(ACUTE),
         rhythm_classes=list(RHYTHMS),
-        rhythm=Horizon(CROP // FS_HZ, rhythm_frames, rhythm_void, (RHYTHM_MIN_S * FS_HZ - context_field) // FRAME + 1, width),
+        rhythm=Horizon(
+            CROP // FS_HZ,
+            rhythm_frames,
+            rhythm_void,
+            (RHYTHM_MIN_S * FS_HZ - context_field) // FRAME + 1,
+            width,
+        ),
         acute=Horizon(WINDOW // FS_HZ, acute_frames, acute_void, acute_frames, channels),
         beat_field_samples=context_field,
         memories=[(c.in_channels, reach(c)) for c in streaming.convolutions()],
@@ -80,7 +88,12 @@ def export(
 
 
 def _graph(
-    module: nn.Module, example: tuple[Tensor, ...], inputs: list[str], outputs: list[str], path: Path, frames: tuple[int, ...] = ()
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: list[str],
+    outputs: list[str],
+    path: Path,
+    frames: tuple[int, ...] = (),
 ) -> None:
     """Export `module` with any number of streams (and of frames, for the inputs whose last axis is one), and check it."""
     n = torch.export.Dim("n", min=1, max=2**20)

@@ -62,9 +62,14 @@ def known_frames(known: Tensor, field: int) -> Tensor:
     return (ends[None, :] <= real[:, None]).float()
 
 
-def losses(network: Network, batch: Batch, config: Config, device: torch.device) -> tuple[Tensor, dict[str, float]]:
+def losses(
+    network: Network, batch: Batch, config: Config, device: torch.device
+) -> tuple[Tensor, dict[str, float]]:
     """The loss of one batch and its parts."""
-    as_tensor = lambda a: torch.from_numpy(a).to(device)  # noqa: E731
+
+    def as_tensor(a: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(a).to(device)
+
     x = scaled(as_tensor(batch.signal))[:, None, None, :].contiguous(memory_format=torch.channels_last)
     _, field = network.receptive_fields()
     with torch.autocast(device.type, dtype=torch.bfloat16):
@@ -118,7 +123,9 @@ class Averaged:
         """Move towards `network`; quickly at first."""
         self.steps += 1
         decay = min(self.decay, self.steps / (self.steps + 10))
-        for mine, theirs in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
+        for mine, theirs in zip(
+            self.network.state_dict().values(), network.state_dict().values(), strict=True
+        ):
             if mine.dtype.is_floating_point:
                 mine.lerp_(theirs, 1 - decay)
             else:
@@ -139,7 +146,9 @@ def train(
     annotated = train_records["mitdb"] + train_records["svdb"]
     sampler = Sampler(train_records["cinc2017"], annotated, noises, Augmentation(), config.seed)
     steps = config.epochs * (len(train_records["cinc2017"]) // config.n_cinc)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: min(1.0, (i + 1) / 200) * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps)))
     )
@@ -150,7 +159,12 @@ def train(
         parts: dict[str, list[float]] = {"rhythm": [], "beat": []}
         plans = sampler.epoch(epoch, config.n_cinc, config.n_annotated)
         started = time.monotonic()
-        for batch in tqdm(prefetched(sampler, plans), total=len(plans), desc=f"epoch {epoch + 1}/{config.epochs}", leave=False):
+        for batch in tqdm(
+            prefetched(sampler, plans),
+            total=len(plans),
+            desc=f"epoch {epoch + 1}/{config.epochs}",
+            leave=False,
+        ):
             loss, part = losses(network, batch, config, device)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -171,7 +185,9 @@ def train(
     return average.network
 
 
-def _checkpoint(run: Path, epoch: int, network: Network, average: Averaged, optimizer: Any, schedule: Any) -> None:
+def _checkpoint(
+    run: Path, epoch: int, network: Network, average: Averaged, optimizer: Any, schedule: Any
+) -> None:
     state = {"epoch": epoch, "network": network.state_dict(), "average": average.network.state_dict(), "steps": average.steps,
              "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}  # fmt: skip
     torch.save(state, run / "checkpoint.tmp")
@@ -192,7 +208,9 @@ def _resume(run: Path, network: Network, average: Averaged, optimizer: Any, sche
 
 
 @torch.no_grad()
-def predict_records(network: Network, records: list[Packed], device: torch.device, batch: int = 64) -> NDArray[np.float32]:
+def predict_records(
+    network: Network, records: list[Packed], device: torch.device, batch: int = 64
+) -> NDArray[np.float32]:
     """Rhythm probabilities of whole records, each as one window: float32 (records, classes); NaN where one is too short."""
     network.eval()
     _, field = network.receptive_fields()
@@ -223,5 +241,8 @@ def cinc_scores(records: list[Packed], probabilities: NDArray[np.float32]) -> di
     summed = np.stack([probabilities[:, c].sum(1) for c in columns], 1)
     said = np.array(list(labels))[np.argmax(summed, 1)]
     truth = np.array([r.label for r in records])
-    f1 = {c: 2 * float(((said == c) & (truth == c)).sum()) / max(1, int((said == c).sum() + (truth == c).sum())) for c in labels}
+    f1 = {
+        c: 2 * float(((said == c) & (truth == c)).sum()) / max(1, int((said == c).sum() + (truth == c).sum()))
+        for c in labels
+    }
     return {c: round(v, 4) for c, v in f1.items()} | {"mean": round((f1["N"] + f1["A"] + f1["O"]) / 3, 4)}

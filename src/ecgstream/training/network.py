@@ -8,7 +8,7 @@
       context   separable 5, dilated 1, 2, 3 (residual)  8 Hz   192   -> context frames (beat and rhythm heads)
 
 Nothing is padded, so a frame depends on its receptive field alone and not on the window it is seen from: a stream that keeps the
-last inputs of each convolution (`Convolution.memory`) computes the same frames, each once. A residual block adds the centre of its
+last inputs of each convolution computes the same frames, each once. A residual block adds the centre of its
 input. The heads of beats are read at the frames of the R peaks; the rhythm head pools the frames of a window (softmax
 attention, mean and maximum), the acute head those of its last seconds.
 
@@ -66,7 +66,8 @@ class Separable(nn.Module):
         self.norm = nn.BatchNorm2d(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.norm(self.pointwise(self.depthwise(x))))
+        activated: Tensor = torch.relu(self.norm(self.pointwise(self.depthwise(x))))
+        return activated
 
 
 class Residual(nn.Module):
@@ -79,7 +80,8 @@ class Residual(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x[..., self.crop : x.shape[-1] - self.crop] + self.dropout(self.separable(x))
+        result: Tensor = x[..., self.crop : x.shape[-1] - self.crop] + self.dropout(self.separable(x))
+        return result
 
 
 class Encoder(nn.Module):
@@ -112,18 +114,26 @@ class RhythmHead(nn.Module):
     `values` is what each frame contributes; it depends on the frame alone, so a stream computes it once.
     """
 
-    def __init__(self, channels: int, n_classes: int, attentions: int = 4, width: int = 96, dropout: float = 0.3) -> None:
+    def __init__(
+        self, channels: int, n_classes: int, attentions: int = 4, width: int = 96, dropout: float = 0.3
+    ) -> None:
         super().__init__()
         self.attentions = attentions
         self.project = nn.Conv2d(channels, attentions + width, 1)
         self.classify = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(width * (attentions + 3), 128), nn.ReLU(), nn.Dropout(dropout), nn.Linear(128, n_classes)
+            nn.Dropout(dropout),
+            nn.Linear(width * (attentions + 3), 128),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(128, n_classes),
         )
 
     def values(self, frames: Tensor) -> Tensor:
         """(n, C, 1, frames) -> (n, attentions + width, frames): attention logits, then values."""
         projected = self.project(frames).squeeze(2)
-        return torch.cat([projected[:, : self.attentions], torch.relu(projected[:, self.attentions :])], dim=1)
+        return torch.cat(
+            [projected[:, : self.attentions], torch.relu(projected[:, self.attentions :])], dim=1
+        )
 
     def pool(self, values: Tensor, known: Tensor) -> Tensor:
         """(n, attentions + width, frames) and a mask (n, frames), 1.0 where the frame is known -> logits (n, classes)."""
@@ -145,7 +155,9 @@ class AcuteHead(nn.Module):
     def __init__(self, channels: int, n_classes: int, width: int = 64, dropout: float = 0.3) -> None:
         super().__init__()
         self.project = nn.Conv1d(channels, width, 1)
-        self.classify = nn.Sequential(nn.Dropout(dropout), nn.Linear(3 * width, 64), nn.ReLU(), nn.Linear(64, n_classes))
+        self.classify = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(3 * width, 64), nn.ReLU(), nn.Linear(64, n_classes)
+        )
 
     def forward(self, frames: Tensor) -> Tensor:
         values = torch.relu(self.project(frames))
@@ -186,7 +198,9 @@ class Network(nn.Module):
             field += (kernel - 1) * step
             step *= 2
             field += self.shape.residuals * (kernel - 1) * step
-        context = field + sum((self.shape.context_kernel - 1) * d * step for d in self.shape.context_dilations)
+        context = field + sum(
+            (self.shape.context_kernel - 1) * d * step for d in self.shape.context_dilations
+        )
         return field, context
 
 

@@ -29,7 +29,9 @@ class StreamingNetwork(nn.Module):
 
     def convolutions(self) -> list[nn.Conv2d]:
         """The convolutions that keep a memory, in the order of the signal."""
-        return [m for m in self.network.encoder.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[1] > 1]
+        return [
+            m for m in self.network.encoder.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[1] > 1
+        ]
 
     def memories(self, n: int) -> list[Tensor]:
         """Empty memories for `n` streams."""
@@ -43,7 +45,7 @@ class StreamingNetwork(nn.Module):
         old = list(memories)
         new: list[Tensor] = []
         encoder = self.network.encoder
-        line = self._line(x, encoder.stem[0], old, new)
+        line = self._line(x, self.convolutions()[0], old, new)
         x = encoder.stem(line)
         for layer in encoder.levels:
             x = self._layer(x, layer, old, new)
@@ -57,9 +59,10 @@ class StreamingNetwork(nn.Module):
         if isinstance(layer, Residual):
             line = self._line(x, layer.separable.depthwise, old, new)
             centre = line[..., layer.crop : line.shape[-1] - layer.crop]
-            return centre + layer.separable(line)
-        assert isinstance(layer, Separable)
-        result: Tensor = layer(self._line(x, layer.depthwise, old, new))
+            result: Tensor = centre + layer.separable(line)
+        else:
+            assert isinstance(layer, Separable)
+            result = layer(self._line(x, layer.depthwise, old, new))
         return result
 
     def _line(self, x: Tensor, convolution: nn.Conv2d, old: list[Tensor], new: list[Tensor]) -> Tensor:

@@ -1,0 +1,174 @@
+"""One training run from folders to a model folder: read, train, calibrate on records kept for it, export, measure."""
+
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ecgstream.training import acute, corpus, learn, splits
+from ecgstream.training.corpus import Packed
+from ecgstream.training.examples import CINC
+from ecgstream.training.export import export
+from ecgstream.training.network import RHYTHMS, Network
+
+
+class ConfigError(ValueError):
+    """A training configuration that can't be used; names the field."""
+
+
+def read_config(path: Path | None) -> learn.Config:
+    """The configuration in a YAML file, or the defaults; an unknown key is refused with its name."""
+    if path is None:
+        return learn.Config()
+    import yaml
+
+    try:
+        return msgspec.convert(yaml.safe_load(path.read_text()) or {}, learn.Config)
+    except (msgspec.ValidationError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a run reads, split by patient."""
+
+    train: dict[str, list[Packed]]
+    tune: list[Packed]
+    dev: list[Packed]
+    vfdb: list[Packed]
+    noises: list[NDArray[np.float32]]
+
+
+def gather(data: Path, cache: Path) -> Material:
+    """Read (or take from `cache`) CinC 2017, MIT-BIH, SVDB, VFDB and the noises of NSTDB below `data`."""
+    records = {
+        d: corpus.load(data, d, cache) for d in (splits.CINC2017, splits.MITDB, splits.SVDB, splits.VFDB)
+    }
+
+    def part(database: str, name: str) -> list[Packed]:
+        return [r for r in records[database] if splits.split_of(database, r.record) == name]
+
+    noises = corpus.read_noise(data / "nstdb")
+    return Material(
+        {d: part(d, "train") for d in (splits.CINC2017, splits.MITDB, splits.SVDB)},
+        part(splits.CINC2017, "tune"),
+        part(splits.CINC2017, "dev"),
+        records[splits.VFDB],
+        list(noises.values()),
+    )
+
+
+def train_model(
+    data: Path, out: Path, config: learn.Config, run: Path, cache: Path, device: torch.device
+) -> dict[str, Any]:
+    """Train and export; goes on from `run` where an earlier run of the same configuration stopped. Returns the metrics."""
+    run.mkdir(parents=True, exist_ok=True)
+    kept = run / "config.json"
+    written = msgspec.json.encode(config)
+    if kept.exists() and kept.read_bytes() != written:
+        raise ConfigError(
+            f"{run}: holds a run of another configuration ({kept.read_text()}); give another --run folder"
+        )
+    kept.write_bytes(written)
+    material = gather(data, cache)
+    started = time.monotonic()
+    network = learn.train(material.train, material.tune, material.noises, config, run, device)
+    head, folds, (logits, classes, records) = acute.train_acute(
+        network, material.vfdb, material.train[splits.MITDB], material.noises, config.seed, device
+    )
+    network.acute = head
+    tuned = learn.predict_records(network, material.tune, device)
+    temperatures = {
+        "rhythm": rhythm_temperature(tuned, material.tune),
+        "acute": acute.temperature_of(logits, classes),
+    }
+    metrics = {
+        "cinc2017_dev": learn.cinc_scores(material.dev, learn.predict_records(network, material.dev, device)),
+        "cinc2017_tune": learn.cinc_scores(material.tune, tuned),
+        "acute_windows_out_of_fold": acute.summary(logits, classes, records),
+    }
+    training = {
+        "config": msgspec.to_builtins(config),
+        "seconds_this_session": round(time.monotonic() - started),
+        "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {device.type}",
+        "split": "by patient (MIT-BIH, SVDB), by record (CinC 2017), VFDB by five patient-wise folds; ecgstream.training.splits",
+        "dev_records": {d: sorted({r.record for r in rs}) for d, rs in _dev(material, data, cache).items()},
+        "records": {d: len({r.record for r in rs}) for d, rs in material.train.items()}
+        | {"vfdb": len({r.record for r in material.vfdb})},
+        "data": "PhysioNet CinC 2017 (REFERENCE-v3), MIT-BIH Arrhythmia, MIT-BIH Supraventricular, MIT-BIH Malignant Ventricular Ectopy, "
+        "MIT-BIH Noise Stress Test; ODC-By 1.0",
+    }
+    thresholds = {
+        "af": af_threshold(tuned, material.tune),
+        **acute_thresholds(logits, classes, temperatures["acute"]),
+    }
+    export(
+        network,
+        folds,
+        out,
+        thresholds=thresholds,
+        temperatures=temperatures,
+        training=training,
+        metrics=metrics,
+    )
+    return metrics
+
+
+def _dev(material: Material, data: Path, cache: Path) -> dict[str, list[Packed]]:
+    return {
+        d: [r for r in corpus.load(data, d, cache) if splits.split_of(d, r.record) == "dev"]
+        for d in (splits.MITDB, splits.SVDB)
+    }
+
+
+def rhythm_temperature(probabilities: NDArray[np.float32], records: list[Packed]) -> float:
+    """The temperature of least cross-entropy over CinC's four labels on records kept for it."""
+    log_p = np.log(np.maximum(probabilities, 1e-9))
+    right = np.array([[r in CINC[x.label] for r in RHYTHMS] for x in records])
+    known = ~np.isnan(probabilities).any(1)
+
+    def loss(t: float) -> float:
+        p = np.exp(log_p[known] / t)
+        return float(-np.log((p * right[known]).sum(1) / p.sum(1)).mean())
+
+    return float(min(np.exp(np.linspace(np.log(0.5), np.log(3.0), 60)), key=loss))
+
+
+def af_threshold(probabilities: NDArray[np.float32], records: list[Packed]) -> float:
+    """The probability of AF at which its F1 is best on records kept for it."""
+    p = probabilities[:, RHYTHMS.index("af")]
+    truth = np.array([r.label == "A" for r in records])
+
+    def f1(t: float) -> float:
+        said = p >= t
+        return float(2 * (said & truth).sum() / max(1, said.sum() + truth.sum()))
+
+    return round(float(max(np.linspace(0.3, 0.8, 26), key=f1)), 2)
+
+
+def acute_thresholds(
+    logits: NDArray[np.float32], classes: NDArray[np.int64], temperature: float
+) -> dict[str, float]:
+    """The probabilities of VT and VF that one in a hundred organised windows exceeds, out of fold; at least 0.5."""
+    z = logits / temperature
+    p = np.exp(z - z.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    organised = classes == 0
+    return {
+        name: round(max(0.5, float(np.quantile(p[organised, k], 0.99))), 2)
+        for k, name in ((1, "vt"), (2, "vf"))
+    }
+
+
+def restore(run: Path, config: learn.Config) -> Network:
+    """The averaged network of a run's last checkpoint."""
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    network = Network(config.shape())
+    network.load_state_dict(state["average"])
+    return network
