@@ -74,6 +74,12 @@ def test_ventricular_rate_from_the_signal(per_minute: float) -> None:
     assert found == pytest.approx(per_minute, rel=0.06)
 
 
+def test_a_signal_without_a_period_has_no_rate() -> None:
+    ramp = np.arange(600 * 128, dtype=np.float32)
+    assert np.isnan(acute.rate_bpm(reference(), stream(signal=ramp), 100.0))
+    assert np.isnan(acute.rate_bpm(reference(), stream(signal=np.zeros(600 * 128, np.float32)), 100.0))
+
+
 def test_ventricular_rate_from_annotated_beats() -> None:
     beats = np.arange(100, 112, 0.3)
     ref = reference(beats_s=beats.tolist(), kinds=["V"] * len(beats))

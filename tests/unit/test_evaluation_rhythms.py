@@ -127,6 +127,6 @@ def test_baseline_finds_af_in_made_up_beats() -> None:
     beats = np.concatenate([steady, wild[wild < 600]])
     truth = [(0.0, 400.0, "N"), (400.0, 600.0, "AFIB")]
     pair = (reference(rhythms=truth), stream(beats_s=beats.tolist(), beats=["N"] * len(beats)))
-    table = rr_baseline.rhythm_table([pair], [pair], "mitdb")
+    (table,) = rr_baseline.rhythm_tables([pair], [pair])
     assert cell(table, "af", "duration Se") > 0.9
     assert cell(table, "af", "duration +P") > 0.9

@@ -125,7 +125,7 @@ def rhythms(
         result, pairs = protocol.run(data, loaded, split.value, done)
         if baseline:
             train = protocol.stream_references(data, loaded, "train", done, ("mitdb",), scored=False)
-            result.tables.append(rr_baseline.rhythm_table(train, pairs, "mitdb"))
+            result.tables += rr_baseline.rhythm_tables(train, pairs)
     _show(result, data, as_json, report, predictions)
 
 
@@ -259,13 +259,18 @@ def _show(
     if as_json:
         typer.echo(json.dumps(results.as_json(result), indent=2))
         return
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=180)
     console.print(f"[bold]{result.kind}[/bold]  model {result.model}, split {result.split}; figures in %")
     for table in result.tables:
-        grid = Table(*table.columns, title=table.title, caption=table.note or None, title_justify="left")
+        grid = Table(
+            title=f"\n{table.title}", caption=table.note or None, box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        )
+        for column in table.columns:
+            grid.add_column(column, overflow="fold")
         for row in table.rows:
             grid.add_row(*(results.text(cell) for cell in row))
         console.print(grid)

@@ -152,7 +152,7 @@ def rate_bpm(reference: Reference, stream: Stream, start_s: float) -> float:
     shortest, longest = round(FS_HZ * 60 / 360), round(FS_HZ * 60 / 75)
     lags = np.arange(shortest, longest + 1)
     peaks = lags[(correlation[lags] >= correlation[lags - 1]) & (correlation[lags] >= correlation[lags + 1])]
-    if not len(peaks):
+    if not len(peaks) or correlation[peaks].max() <= 0:
         return float("nan")
     strong = peaks[correlation[peaks] >= 0.85 * correlation[peaks].max()]  # not a multiple of the period
     return float(60.0 * FS_HZ / strong[0])

@@ -1,0 +1,120 @@
+"""How many 30-s windows a second one core scores: served with cached frames, each window anew, and
+Stanford's network.
+
+    python benchmarks/classifier.py [MODEL_FOLDER]
+
+All on one thread, in one run, in turns (the median of `ROUNDS`). "Served" is `ecgstream.classifier.Scorer`
+in ONNX Runtime with one finding a second from each of `STREAMS` streams. "Anew" is the same network in
+torch eager on each whole 30-s window, batches of 32. Stanford's is the 34-layer network of Rajpurkar et al.
+2017 in torch eager on 30 s at 200 Hz. Without a folder the network is untrained: its speed doesn't depend
+on its weights.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from ecgstream import classifier
+from ecgstream.training import stanford
+from ecgstream.training.export import export
+from ecgstream.training.network import FS_HZ, Network, scaled
+
+STREAMS, SECONDS, ROUNDS = 64, 20, 5
+WINDOW_S, BATCH = 30, 32
+
+
+def untrained(folder: Path) -> Path:
+    """A model folder of a network with random weights."""
+    torch.manual_seed(0)
+    once = {"rhythm": 1.0, "acute": 1.0}
+    export(Network().eval(), [], folder, thresholds={}, temperatures=once, training={}, metrics={})
+    return folder
+
+
+def served(model: classifier.Model) -> Callable[[], int]:
+    """One finding a second from each stream, warm: windows scored."""
+    scorer = classifier.Scorer(model, STREAMS)
+    slots = np.arange(STREAMS, dtype=np.int64)
+    rng = np.random.default_rng(0)
+    blocks = (200 * rng.standard_normal((WINDOW_S + SECONDS, STREAMS, FS_HZ))).astype(np.float32)
+    for block in blocks[:WINDOW_S]:
+        scores = scorer.step(slots, block)
+    assert not np.isnan(scores.rhythm).any()
+    assert not np.isnan(scores.acute).any()
+
+    def run() -> int:
+        for block in blocks[WINDOW_S:]:
+            scorer.step(slots, block)
+        return STREAMS * SECONDS
+
+    return run
+
+
+def anew(network: Network) -> Callable[[], int]:
+    """Whole windows through the same encoder and heads."""
+    signal = 200 * torch.randn(BATCH, WINDOW_S * FS_HZ)
+
+    @torch.inference_mode()
+    def run() -> int:
+        x = scaled(signal)[:, None, None].contiguous(memory_format=torch.channels_last)
+        morphology, context = network.encoder(x)
+        values = network.rhythm.values(context)
+        network.rhythm.pool(values, torch.ones(BATCH, values.shape[2]))
+        network.acute(morphology[:, :, 0, -32:])
+        network.beat(context)
+        return BATCH
+
+    return run
+
+
+def stanfords() -> Callable[[], int]:
+    """Stanford's network on whole windows."""
+    network = stanford.StanfordNetwork(12).eval()
+    signal = torch.randn(8, stanford.WINDOW)
+
+    @torch.inference_mode()
+    def run() -> int:
+        network(signal)
+        return len(signal)
+
+    return run
+
+
+def main(folder: Path) -> None:
+    """Measure and print."""
+    torch.set_num_threads(1)
+    network = Network().eval()
+    network.load_state_dict(load_file(folder / "weights.safetensors"))
+    ways = {
+        "served, cached frames (ONNX Runtime)": served(classifier.load_model(folder)),
+        "same network, each window anew (torch eager)": anew(network),
+        "Stanford's 34 layers, each window anew (torch eager)": stanfords(),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way()
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            windows = way()
+            rates[name].append(windows / (time.perf_counter() - start))
+    first = float(np.median(next(iter(rates.values()))))
+    print(f"{'30-s windows a second, one core':55}{'median':>9}{'range':>18}{'served is':>12}")
+    for name, found in rates.items():
+        median = float(np.median(found))
+        spread = f"{min(found):.0f}-{max(found):.0f}"
+        print(f"{name:55}{median:9.1f}{spread:>18}{first / median:11.1f}x")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        main(Path(sys.argv[1]) if len(sys.argv) > 1 else untrained(Path(scratch) / "untrained"))
