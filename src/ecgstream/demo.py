@@ -1,0 +1,228 @@
+"""All of ecgstream on one machine: a broker, the monitor, alerting and a real recording, until its alerts are told.
+
+Monitor and alerting run as the same processes that a server runs, only started from here. The recording's first
+seconds are sent ahead: once a finding on them comes back, all stands, and the rest follows at the chosen speed.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ecgstream.brokers import BrokerKind, embedded_broker
+from ecgstream.kafka import ENV_PREFIX, client_options, load_settings
+from ecgstream.messages import MSGPACK, Alert, AlertState, Finding, decode, encode
+from ecgstream.replay import Recorded, chunks
+from ecgstream.topics import Topics, create
+
+AHEAD_S = 10
+READY_TIMEOUT_S = 180.0
+SETTLE_S = 10.0
+STOP_TIMEOUT_S = 15.0
+PROCESSES = ("monitor", "alerting")
+
+
+class DemoFailed(RuntimeError):
+    """The demo can't go on; the text says why."""
+
+
+@dataclass
+class Progress:
+    """How far the demo is, in seconds of the recording."""
+
+    total_s: float
+    sent_s: float = 0.0
+    analysed_s: float = 0.0
+    findings: int = 0
+    raised: set[str] = field(default_factory=set)
+    last_news: float = field(default_factory=time.monotonic)
+    is_followed: asyncio.Event = field(default_factory=asyncio.Event)
+    is_answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(self, record: Finding | Alert) -> None:
+        """Take in one record that came back."""
+        self.last_news = time.monotonic()
+        if isinstance(record, Finding):
+            self.findings += 1
+            self.is_answered.set()
+            self.analysed_s = max(self.analysed_s, record.window + 1.0)
+        elif record.state is AlertState.RAISED:
+            self.raised.add(record.alert_id)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all was sent and nothing has come back for a while."""
+        return self.sent_s >= self.total_s and time.monotonic() - self.last_news > SETTLE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the demo is to do. Without `bootstrap_servers` it runs a broker of its own, of kind `broker`."""
+
+    recording: Recorded
+    device_id: str
+    speed: float
+    broker: BrokerKind = "tansu"
+    bootstrap_servers: str | None = None
+    partitions: int = 4
+    stay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where Kafka is for this demo: aiokafka's options, the topics, the environment of the processes."""
+
+    options: dict[str, Any]
+    topics: Topics
+    environment: dict[str, str]
+    is_own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where the demo shows things."""
+
+    say: Callable[[str], None]
+    show_alert: Callable[[Alert], None]
+    show_progress: Callable[[Progress], None]
+
+
+async def run(plan: Plan, screen: Screen) -> Progress:
+    """Run the demo to the recording's end, or with `stay` until it is cancelled; gives how far it came.
+
+    Raises `DemoFailed` when a process ends by itself, `BrokerUnavailable` when the broker can't run here.
+    """
+    async with AsyncExitStack() as stack:
+        place = await _place(plan, stack, screen)
+        await create(place.options, place.topics, plan.partitions)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecgstream-demo-")))
+        processes = {
+            name: await stack.enter_async_context(_process(name, place, folder)) for name in PROCESSES
+        }
+        screen.say("Monitor and alerting start (the first time, kernels are compiled: up to a minute).")
+        progress = Progress(total_s=len(plan.recording.samples) / plan.recording.fs_hz)
+        session = f"demo-{time.time_ns() // 1_000_000}"
+        work = [
+            asyncio.create_task(_follow(place, session, progress, screen)),
+            asyncio.create_task(_publish(place, plan, session, progress, screen)),
+            asyncio.create_task(_until_over(progress, plan.stay)),
+            *(asyncio.create_task(_guard(name, process, folder)) for name, process in processes.items()),
+        ]
+        try:
+            await _first_end(work)
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+        return progress
+
+
+async def _place(plan: Plan, stack: AsyncExitStack, screen: Screen) -> Place:
+    if plan.bootstrap_servers is not None:
+        settings = load_settings(bootstrap_servers=plan.bootstrap_servers)
+        environment = {**os.environ, f"{ENV_PREFIX}BOOTSTRAP_SERVERS": settings.bootstrap_servers}
+        return Place(client_options(settings), Topics(settings.topic_prefix), environment, is_own=False)
+    servers = await stack.enter_async_context(embedded_broker(plan.broker))
+    screen.say(f"Broker ({plan.broker}) listens on {servers}.")
+    # What the environment says of another Kafka is none of this one's business.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    environment[f"{ENV_PREFIX}BOOTSTRAP_SERVERS"] = servers
+    return Place({"bootstrap_servers": servers}, Topics(), environment, is_own=True)
+
+
+async def _first_end(work: list[asyncio.Task[None]]) -> None:
+    """Wait until the demo is over (the third task ends) or any task fails."""
+    over = work[2]
+    pending = set(work)
+    while over in pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
+async def _until_over(progress: Progress, stay: bool) -> None:
+    while stay or not progress.is_over:  # noqa: ASYNC110 (it is over when time has passed, which is no event)
+        await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def _process(name: str, place: Place, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """One of ecgstream's processes, in a session of its own so that Ctrl-C reaches the demo alone."""
+    with (folder / f"{name}.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ecgstream", name,
+            cwd=folder, env=place.environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _guard(name: str, process: asyncio.subprocess.Process, folder: Path) -> None:
+    """Fail when the process ends by itself."""
+    code = await process.wait()
+    log = (folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+    raise DemoFailed(f"{name}: ended with code {code}\n{log[-3000:]}")
+
+
+async def _publish(place: Place, plan: Plan, session: str, progress: Progress, screen: Screen) -> None:
+    """Send the recording as a device would: its first seconds, and after a finding on them the rest."""
+    from aiokafka import AIOKafkaProducer
+
+    key, headers = plan.device_id.encode(), [("content-type", MSGPACK.encode())]
+    await progress.is_followed.wait()
+    async with AIOKafkaProducer(**place.options) as producer:
+        begin = 0.0
+        start_us = time.time_ns() // 1000
+        for chunk in chunks(plan.recording, plan.device_id, session, start_us=start_us):
+            if progress.sent_s == AHEAD_S:
+                await _answer(progress)
+                screen.say(f"The recording is replayed at {plan.speed:g} times its speed.")
+                begin = time.monotonic() - AHEAD_S / plan.speed
+            if progress.sent_s >= AHEAD_S:
+                await asyncio.sleep(begin + progress.sent_s / plan.speed - time.monotonic())
+            await producer.send_and_wait(place.topics.samples, encode(chunk), key=key, headers=headers)
+            progress.sent_s = chunk.end_sample / chunk.fs_hz
+            progress.last_news = time.monotonic()
+            screen.show_progress(progress)
+
+
+async def _answer(progress: Progress) -> None:
+    try:
+        await asyncio.wait_for(progress.is_answered.wait(), READY_TIMEOUT_S)
+    except TimeoutError:
+        raise DemoFailed(f"monitor: no finding within {READY_TIMEOUT_S:.0f} s") from None
+
+
+async def _follow(place: Place, session: str, progress: Progress, screen: Screen) -> None:
+    """Read findings and alerts of the session as they come."""
+    from aiokafka import AIOKafkaConsumer
+
+    kinds: dict[str, type[Any]] = {place.topics.rhythm: Finding, place.topics.alerts: Alert}
+    start = "earliest" if place.is_own else "latest"
+    async with AIOKafkaConsumer(*kinds, **place.options, auto_offset_reset=start) as consumer:
+        for partition in consumer.assignment():
+            await consumer.position(partition)  # from here on, nothing is missed
+        progress.is_followed.set()
+        async for message in consumer:
+            record = decode(kinds[message.topic], message.value)
+            if record.session == session:
+                progress.note(record)
+                screen.show_progress(progress)
+                if isinstance(record, Alert):
+                    screen.show_alert(record)

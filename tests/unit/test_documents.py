@@ -1,0 +1,134 @@
+"""What the documents say is so: commands, settings, records, files."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+from ecgstream.cli import app
+from ecgstream.kafka import ENV_PREFIX, OTHER_VARIABLES, KafkaSettings
+from ecgstream.messages import JSON, Chunk, decode
+from ecgstream.topics import Topics
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+WITH_CODE = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
+
+
+def code_lines(path: Path) -> list[str]:
+    """The lines of a document's shell blocks, continued lines joined, comments gone."""
+    blocks = re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
+    text = "\n".join(blocks).replace("\\\n", " ")
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The words of each call of ``ecgstream`` in a document."""
+    found = []
+    for line in code_lines(path):
+        for part in re.split(r"\s(?:\||&&|>{1,2}|&)\s|\s&$", line):
+            words = shlex.split(part, comments=True)
+            while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                words.pop(0)
+            if words and words[0] == "ecgstream":
+                found.append(words[1:])
+    return found
+
+
+def check_command(words: list[str]) -> None:
+    """Fails unless the command stands and has the options."""
+    command: Any = typer.main.get_command(app)
+    rest = list(words)
+    while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+        name = rest.pop(0)
+        assert name in command.commands, f"ecgstream {shlex.join(words)}: no command {name}"
+        command = command.commands[name]
+    options = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
+    for word in rest:
+        if word.startswith("-") and not re.fullmatch(r"-\d.*", word):
+            assert word.split("=")[0] in options | {"--help"}, (
+                f"ecgstream {shlex.join(words)}: no option {word}"
+            )
+
+
+@pytest.mark.parametrize("path", WITH_CODE, ids=lambda path: path.name)
+def test_commands_stand(path: Path) -> None:
+    for words in commands(path):
+        check_command(words)
+
+
+def test_a_wrong_command_would_be_seen() -> None:
+    with pytest.raises(AssertionError, match="no command nonsense"):
+        check_command(["nonsense"])
+    with pytest.raises(AssertionError, match="no option --colour"):
+        check_command(["topics", "create", "--colour"])
+
+
+def test_readme_shows_the_main_commands() -> None:
+    shown = {words[0] for words in commands(ROOT / "README.md")}
+    assert {"topics", "monitor", "alerting", "schema"} <= shown
+
+
+def test_make_targets_stand() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    for path in WITH_CODE:
+        for line in code_lines(path):
+            words = shlex.split(line, comments=True)
+            if words and words[0] == "make":
+                assert {word for word in words[1:] if "=" not in word} <= targets, line
+
+
+@pytest.mark.parametrize("name", KafkaSettings.model_fields)
+def test_every_setting_stands_in_the_configuration_page(name: str) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    field = KafkaSettings.model_fields[name]
+    default = (
+        ""
+        if field.default is None
+        else f"`{str(field.default).lower() if field.default is True else field.default}`"
+    )
+    assert f"| `{ENV_PREFIX}{name.upper()}` | {default} | {field.description} |" in page
+
+
+def test_the_configuration_page_names_no_other_setting() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in KafkaSettings.model_fields} | OTHER_VARIABLES
+    named = set(re.findall(r"ECGSTREAM_[A-Z_]+[A-Z]", page)) - {"ECGSTREAM_CONSOLE"}
+    assert named == known
+
+
+def test_the_chunk_typed_by_hand_is_valid() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"\{\"device_id\".*?\}", readme, re.S)
+    assert found
+    for text in found:
+        chunk = decode(Chunk, text.encode(), JSON)
+        assert chunk.n_samples == len(json.loads(text)["samples"])
+
+
+def test_links_lead_to_files() -> None:
+    seen = 0
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+            seen += 1
+    assert seen
+
+
+def test_readme_names_every_topic() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in Topics().configurations() if f"`{name}`" not in readme] == []
+
+
+def test_compose_file_calls_commands_that_stand() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    called = [service["command"] for service in services.values() if service.get("image") == "ecgstream"]
+    assert len(called) >= 3
+    for words in called:
+        check_command([str(word) for word in words])
