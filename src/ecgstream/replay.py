@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.analysis import Analyzer
+from ecgstream.frontend import FrontEnd
 from ecgstream.messages import Chunk, Finding
-from ecgstream.reassembly import Event, Refusal
+from ecgstream.reassembly import Event, Piece, Refusal
 from ecgstream.sessions import Sessions
 
 START_US = 1_577_836_800_000_000  # 2020-01-01: for recordings that don't say when they were made
@@ -85,3 +86,12 @@ def replay(recording: Recorded, analyzer: Analyzer, device_id: str, session: str
     if refused:
         raise ValueError(f"{recording.name}: {refused[0].reason}")
     yield analyzer.feed(events)
+
+
+def warm_up() -> None:
+    """Compile, or load from the cache, what the first chunk would otherwise wait for."""
+    front = FrontEnd(1)
+    front.start(0, 250.0, 0)
+    piece = Piece("warm-up", "warm-up", 0, 250.0, 1.0, 0, False, np.zeros(1000, np.int16))
+    front.feed([(0, piece)])
+    front.finish(0)

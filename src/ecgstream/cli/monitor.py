@@ -1,7 +1,141 @@
 """`ecgstream monitor`."""
 
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+if TYPE_CHECKING:
+    from ecgstream.kafka import KafkaSettings
+    from ecgstream.monitor import MonitorOptions
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
+
+    @app.command()
+    def monitor(
+        bootstrap_servers: Annotated[
+            str | None,
+            typer.Option(help="Brokers, host:port, by commas (default: ECGSTREAM_BOOTSTRAP_SERVERS)."),
+        ] = None,
+        model: Annotated[
+            Path | None, typer.Option(help="Model folder (default: the one that ships).")
+        ] = None,
+        group: Annotated[str, typer.Option(help="Consumer group; all its monitors share the work.")] = (
+            "ecgstream-monitor"
+        ),
+        instance: Annotated[
+            str | None, typer.Option(help="Static member id: a quick restart then moves no partition.")
+        ] = None,
+        workers: Annotated[int, typer.Option(min=1, help="Processes to run, about one a core.")] = 1,
+        max_devices: Annotated[int, typer.Option(min=1, help="Live devices a process takes at most.")] = 4096,
+        metrics_host: Annotated[
+            str, typer.Option(help="Address for /metrics, /healthz, /readyz.")
+        ] = "127.0.0.1",
+        metrics_port: Annotated[
+            int | None,
+            typer.Option(help="Port for them (none without it); further workers take the next ones."),
+        ] = None,
+        log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+        log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines.")] = False,
+    ) -> None:
+        """Read samples, publish findings: the first of the two server processes.
+
+        Start as many as there is work; they share the partitions of `ecg.samples`. SIGTERM or Ctrl-C stops it
+        cleanly. After a crash, start it again: it reads the last minute of each stream again and goes on.
+
+            ecgstream monitor --bootstrap-servers localhost:9092 --metrics-port 9108
+        """
+        if log_level not in {"debug", "info", "warning", "error"}:
+            _stop(f"--log-level: {log_level!r} is none of debug, info, warning, error")
+        if workers > 1:
+            raise typer.Exit(_many(workers, instance, metrics_port))
+        from ecgstream.classifier import ModelError, load_model
+        from ecgstream.kafka import InvalidSettings, load_settings
+        from ecgstream.monitor import MonitorOptions
+        from ecgstream.observability import configure_logs
+        from ecgstream.shipped import shipped_model
+
+        configure_logs(log_level, as_json=log_json)
+        options = MonitorOptions(
+            group_id=group,
+            instance_id=instance,
+            max_devices=max_devices,
+            metrics_host=metrics_host,
+            metrics_port=metrics_port,
+        )
+        try:
+            settings = load_settings(bootstrap_servers=bootstrap_servers)
+            folder = model or shipped_model()
+            load_model(folder)
+        except (InvalidSettings, ModelError, FileNotFoundError) as error:
+            _stop(f"monitor: {error}")
+        raise typer.Exit(_one(settings, folder, options))
+
+
+def _one(settings: "KafkaSettings", folder: Path, options: "MonitorOptions") -> int:
+    """Run one monitor until a signal; gives the exit code."""
+    import asyncio
+    import signal
+
+    import structlog
+    from aiokafka.errors import KafkaConnectionError
+
+    from ecgstream.classifier import load_model
+    from ecgstream.kafka import client_options
+    from ecgstream.monitor import Monitor
+    from ecgstream.topics import Topics
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        topics = Topics(settings.topic_prefix)
+        await Monitor(client_options(settings), topics, load_model(folder), options).run(stop)
+
+    try:
+        asyncio.run(run())
+    except KafkaConnectionError as error:
+        _stop(f"monitor: {settings.bootstrap_servers}: {error}")
+    except Exception:  # the process's last line: whatever this is, it is our fault, and nothing was committed
+        structlog.get_logger("monitor").exception(
+            "stopped by a fault of its own; nothing is committed past it"
+        )
+        return 1
+    return 0
+
+
+def _many(workers: int, instance: str | None, metrics_port: int | None) -> int:
+    """Run this command once for each worker until a signal or until one ends; gives the exit code."""
+    import signal
+    import subprocess
+    import time
+
+    def command(k: int) -> list[str]:
+        own = [sys.executable, "-m", "ecgstream", *sys.argv[1:], "--workers", "1"]
+        own += ["--instance", f"{instance}-{k}"] if instance else []
+        return own + (["--metrics-port", str(metrics_port + k)] if metrics_port else [])
+
+    stopping = False
+
+    def stop(_number: int, _frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    processes = [subprocess.Popen(command(k), start_new_session=True) for k in range(workers)]
+    while not stopping and all(process.poll() is None for process in processes):
+        time.sleep(0.2)
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    codes = [process.wait() for process in processes]
+    return max(abs(code) for code in codes)
+
+
+def _stop(text: str) -> None:
+    typer.echo(text, err=True)
+    raise typer.Exit(2)

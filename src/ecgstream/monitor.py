@@ -1,0 +1,212 @@
+"""The monitor process: `ecg.samples` in, `ecg.rhythm` and `ecg.dead-letters` out. A thin shell of aiokafka around `Pipeline`.
+
+One loop: get records of all partitions, compute in a thread (heartbeats go on meanwhile), produce, wait until the brokers have it
+all, and only then let the committed offsets advance, by the rewind rule (`ecgstream.commits`). The log is the state: a
+partition that is taken away is forgotten, one that is given is rebuilt from its committed offset.
+
+A record that its sender got wrong goes to the dead letters. Any other exception ends the process with nothing
+committed past it.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import (
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    ConsumerRebalanceListener,
+    ConsumerRecord,
+    TopicPartition,
+)
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import CommitFailedError
+
+from ecgstream import observability
+from ecgstream.analysis import Model, Scorer
+from ecgstream.messages import encode
+from ecgstream.pipeline import CONTENT_TYPE, Batch, Pipeline
+from ecgstream.replay import warm_up
+from ecgstream.topics import Topics
+
+POLL_MS = 200
+LONGEST_REQUEST_BYTES = 4 * 1024 * 1024  # a dead letter wraps the largest record
+
+log = structlog.get_logger("monitor")
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorOptions:
+    """How one monitor process runs."""
+
+    group_id: str = "ecgstream-monitor"
+    instance_id: str | None = (
+        None  # static membership: a restart within the session timeout moves no partition
+    )
+    max_devices: int = 4096
+    max_records: int = 4000
+    commit_every_s: float = 5.0
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+
+
+class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One member of the consumer group."""
+
+    def __init__(
+        self,
+        client: Mapping[str, Any],
+        topics: Topics,
+        model: Model,
+        options: MonitorOptions,
+        scorer: Scorer | None = None,
+    ) -> None:
+        self._topics = topics
+        self._options = options
+        self._pipeline = Pipeline(model, options.max_devices, time.perf_counter, scorer)
+        self._consumer = AIOKafkaConsumer(
+            **client,
+            group_id=options.group_id,
+            group_instance_id=options.instance_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+        )
+        self._producer = AIOKafkaProducer(
+            **client, acks="all", linger_ms=5, max_request_size=LONGEST_REQUEST_BYTES
+        )
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        self._busy = asyncio.Lock()  # a batch is in work, or partitions change hands
+        self._generation = 0
+        self._read: dict[int, int] = {}  # next offset of each partition whose findings are all out
+        self._committed: dict[int, int] = {}
+        self._committed_at = time.monotonic()
+        self.progress = observability.Progress()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then commit, leave the group and return. Raises whatever is our own fault."""
+        options = self._options
+        await asyncio.get_running_loop().run_in_executor(self._thread, warm_up)
+        async with observability.served(self.progress, options.metrics_host, options.metrics_port) as port:
+            await self._producer.start()
+            try:
+                await self._consumer.start()
+                try:
+                    self._consumer.subscribe([self._topics.samples], listener=self)
+                    log.info("started", group=options.group_id, metrics_port=port)
+                    while not stop.is_set():
+                        await self._round()
+                    async with self._busy:
+                        await self._commit()
+                finally:
+                    await self._consumer.stop()
+            finally:
+                await self._producer.stop()
+                self._thread.shutdown(wait=False)
+        log.info("stopped", group=options.group_id)
+
+    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        """Finish the batch in work, commit, forget: someone else may go on from there."""
+        async with self._busy:
+            self._generation += 1
+            self.progress.assigned = False
+            await self._commit()
+            for partition in [tp.partition for tp in revoked]:
+                self._forget(partition)
+
+    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        """Begin each partition anew: its records are read again from the committed offset."""
+        async with self._busy:
+            self._generation += 1
+            for tp in assigned:
+                self._forget(tp.partition)
+            self.progress.assigned = bool(assigned)
+            log.info("assigned", partitions=sorted(tp.partition for tp in assigned))
+
+    def _forget(self, partition: int) -> None:
+        self._pipeline.forget(partition)
+        self._read.pop(partition, None)
+        self._committed.pop(partition, None)
+
+    async def _round(self) -> None:
+        """One batch, from the consumer to the commit."""
+        fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._options.max_records)
+        generation = self._generation
+        async with self._busy:
+            is_current = generation == self._generation and self.progress.assigned
+            if fetched and is_current:  # otherwise it will be read again
+                await self._work([record for records in fetched.values() for record in records])
+                for tp, records in fetched.items():
+                    self._read[tp.partition] = records[-1].offset + 1
+            if time.monotonic() - self._committed_at >= self._options.commit_every_s:
+                await self._commit()
+                self._show_lag()
+        self.progress.tick()
+
+    async def _work(self, records: list[ConsumerRecord]) -> None:
+        begin = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        batch = await loop.run_in_executor(self._thread, self._pipeline.process, records)
+        await self._publish(batch)
+        seconds = time.perf_counter() - begin
+        observability.STAGE_SECONDS.labels("produce").inc(max(0.0, seconds - sum(batch.seconds.values())))
+        observability.note_batch(batch, self._pipeline, [record.timestamp for record in records], seconds)
+
+    async def _publish(self, batch: Batch) -> None:
+        """Produce findings and dead letters; returns when the brokers have them all."""
+        rhythm, dead = self._topics.rhythm, self._topics.dead_letters
+        sent = [
+            await self._producer.send(rhythm, value, key=key, headers=CONTENT_TYPE)
+            for key, value in batch.encoded
+        ]
+        for letter in batch.letters:
+            place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+            log.warning(
+                "dead letter", at=place, device=_printable(letter.key), reason=_field_only(letter.reason)
+            )
+            sent.append(await self._producer.send(dead, encode(letter), key=letter.key, headers=CONTENT_TYPE))
+        if sent:
+            await asyncio.gather(*sent)
+
+    async def _commit(self) -> None:
+        """Commit what the rewind rule allows."""
+        self._committed_at = time.monotonic()
+        offsets = {
+            partition: offset
+            for partition, offset in self._pipeline.committable(self._read).items()
+            if offset > self._committed.get(partition, -1)
+        }
+        if not offsets:
+            return
+        try:
+            await self._consumer.commit(
+                {
+                    TopicPartition(self._topics.samples, partition): offset
+                    for partition, offset in offsets.items()
+                }
+            )
+        except CommitFailedError as error:
+            log.warning("commit refused: partitions have changed hands", error=str(error))
+            return
+        self._committed |= offsets
+
+    def _show_lag(self) -> None:
+        for tp in self._consumer.assignment():
+            end = self._consumer.highwater(tp)
+            if end is not None and tp.partition in self._read:
+                observability.LAG_RECORDS.labels(str(tp.partition)).set(
+                    max(0, end - self._read[tp.partition])
+                )
+
+
+def _printable(key: bytes | None) -> str | None:
+    return None if key is None else key.decode("ascii", "replace")[:64]
+
+
+def _field_only(reason: str) -> str:
+    """The field at fault: a sender's values may be a patient's, and logs are no place for them."""
+    return reason.partition(":")[0]

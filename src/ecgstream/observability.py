@@ -1,0 +1,143 @@
+"""What a monitor says of itself: metrics, structured logs, and whether it is alive and ready.
+
+``/metrics`` is Prometheus text. ``/healthz`` is 200 while the work loop goes round, ``/readyz`` while it also has
+partitions; both look at progress, not at whether the process exists. Nothing here holds a signal or a finding.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+
+from ecgstream.pipeline import Batch, Pipeline
+
+HEALTHY_S = 60.0
+LATENCIES_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 3600)
+
+RECORDS = Counter("ecgstream_records_total", "Records read from the samples topic.")
+FINDINGS = Counter("ecgstream_findings_total", "Findings published.", ["quality"])
+DEAD_LETTERS = Counter("ecgstream_dead_letters_total", "Records refused, by the field at fault.", ["field"])
+STAGE_SECONDS = Counter("ecgstream_stage_seconds_total", "Time spent, by stage.", ["stage"])
+BATCH_SECONDS = Histogram("ecgstream_batch_seconds", "Time for one batch of records.")
+BATCH_RECORDS = Histogram(
+    "ecgstream_batch_records", "Records in one batch.", buckets=[1, 10, 50, 100, 500, 1000, 5000]
+)
+CNN_BATCH = Histogram(
+    "ecgstream_cnn_batch_streams",
+    "Streams in one call of the network.",
+    buckets=[1, 4, 16, 64, 256, 1024, 4096],
+)
+FROM_SAMPLE = Histogram(
+    "ecgstream_finding_latency_from_sample_seconds",
+    "From the device's time of a window's end to its finding.",
+    buckets=LATENCIES_S,
+)
+FROM_PUBLISH = Histogram(
+    "ecgstream_latency_from_publish_seconds",
+    "From a record's time in the log to the findings that followed from it.",
+    buckets=LATENCIES_S,
+)
+LAG_RECORDS = Gauge("ecgstream_lag_records", "Records not read yet.", ["partition"])
+LAG_SECONDS = Gauge("ecgstream_lag_seconds", "Age of the last record read, by the log's time.")
+DEVICES = Gauge("ecgstream_live_devices", "Devices with a session.")
+REASSEMBLY = Gauge("ecgstream_reassembly", "What reassembly did to chunks, since the start.", ["what"])
+
+
+def note_batch(batch: Batch, pipeline: Pipeline, record_ms: list[int], seconds: float) -> None:
+    """Count what one batch came to; `record_ms` are its records' log times."""
+    now = time.time()
+    RECORDS.inc(len(record_ms))
+    BATCH_RECORDS.observe(len(record_ms))
+    BATCH_SECONDS.observe(seconds)
+    for stage, spent in batch.seconds.items():
+        STAGE_SECONDS.labels(stage).inc(spent)
+    for finding in batch.findings:
+        FINDINGS.labels(finding.quality.value).inc()
+        FROM_SAMPLE.observe(max(0.0, now - finding.end_us / 1e6))
+    if record_ms:
+        FROM_PUBLISH.observe(max(0.0, now - min(record_ms) / 1e3))
+        LAG_SECONDS.set(max(0.0, now - max(record_ms) / 1e3))
+    for letter in batch.letters:
+        name = letter.reason.partition(":")[0].partition("[")[0]
+        DEAD_LETTERS.labels(name if name.isidentifier() else "value").inc()
+    for what, n in asdict(pipeline.counts).items():
+        REASSEMBLY.labels(what).set(n)
+    DEVICES.set(pipeline.n_devices)
+
+
+def configure_logs(level: str = "info", *, as_json: bool = False) -> None:
+    """Log to stderr: lines for a person, or JSON lines."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks if as_json else structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+
+
+class Progress:
+    """When the work loop last went round, and whether it has work to do."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+        self.assigned = False
+
+    def tick(self) -> None:
+        """The loop went round."""
+        self._at = time.monotonic()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it did so lately."""
+        return time.monotonic() - self._at < HEALTHY_S
+
+
+@asynccontextmanager
+async def served(progress: Progress, host: str, port: int | None) -> AsyncIterator[int | None]:
+    """Serve the three pages while the block runs (port 0 takes a free one; None serves nothing); gives the port."""
+    if port is None:
+        yield None
+        return
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await asyncio.wait_for(reader.readline(), 5.0)
+            status, kind, body = _page(line.decode("latin-1").split(" ")[1:2], progress)
+            head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode() + body)
+            await writer.drain()
+        except (TimeoutError, ConnectionError, ValueError):
+            pass  # whoever asked went away or spoke no HTTP; there is nobody to tell
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, host, port)
+    async with server:
+        yield int(server.sockets[0].getsockname()[1])
+
+
+def _page(path: list[str], progress: Progress) -> tuple[str, str, bytes]:
+    text = "text/plain; charset=utf-8"
+    match path:
+        case ["/metrics"]:
+            return "200 OK", CONTENT_TYPE_LATEST, generate_latest()
+        case ["/healthz"]:
+            good = progress.healthy
+        case ["/readyz"]:
+            good = progress.healthy and progress.assigned
+        case _:
+            return "404 Not Found", text, b"/metrics, /healthz, /readyz\n"
+    return ("200 OK", text, b"ok\n") if good else ("503 Service Unavailable", text, b"no progress\n")
