@@ -184,7 +184,8 @@ async def device(request: Request) -> Response:
     request.app.state.audit.note(request, "view-device", device_id, "ok" if known else "unknown")
     if not known:
         return refuse(404, "device_id: no such device was heard")
-    return reply({**desk.ward.detail(device_id), "alerts": desk.alerts_of(device_id)})
+    return reply({**desk.ward.detail(device_id), "alerts": desk.alerts_of(device_id),
+                  "settings": desk.settings.get(device_id)})  # fmt: skip
 
 
 @needs(Role.ACKNOWLEDGE)

@@ -15,9 +15,10 @@ import msgspec
 from ecgstream.console.live import Live, event
 from ecgstream.console.store import Search, Store, has_ended, is_open
 from ecgstream.console.ward import Ward, trace
-from ecgstream.messages import Ack, Alert, Finding
+from ecgstream.messages import Ack, Alert, DeviceSettings, Finding
 
 PENDING_ACKS = 500
+MAX_SETTINGS = 20_000
 
 
 def now_us() -> int:
@@ -35,6 +36,7 @@ class Desk:
         self.undecodable = 0
         self._pending: OrderedDict[str, Ack] = OrderedDict()  # answers not yet seen in a revision
         self._changed: set[str] = set()
+        self.settings: OrderedDict[str, DeviceSettings] = OrderedDict()
 
     def take_alert(self, alert: Alert, at_us: int) -> None:
         """Take a revision of an alert, published at `at_us`."""
@@ -52,6 +54,13 @@ class Desk:
             if alert.acknowledgement is None:
                 self._remember(ack)
             self.live.send("alert", self.alert(alert))
+
+    def take_settings(self, settings: DeviceSettings) -> None:
+        """Take a device's settings; `MAX_SETTINGS` devices at most, the longest unchanged leaves first."""
+        self.settings[settings.device_id] = settings
+        self.settings.move_to_end(settings.device_id)
+        if len(self.settings) > MAX_SETTINGS:
+            self.settings.popitem(last=False)
 
     def take_finding(self, finding: Finding, heard_us: int) -> None:
         """Take a finding that arrived at `heard_us`."""

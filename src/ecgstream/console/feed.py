@@ -165,7 +165,12 @@ class KafkaFeed:
         Returns where the alerts and answers ended just now.
         """
         partitions: list[TopicPartition] = []
-        for topic in (self._topics.alerts, self._topics.acks, self._topics.rhythm):
+        for topic in (
+            self._topics.alerts,
+            self._topics.acks,
+            self._topics.device_settings,
+            self._topics.rhythm,
+        ):
             numbers = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
             if not numbers:
                 raise TimeoutError(f"topic {topic} does not exist yet")
@@ -240,6 +245,9 @@ def take(desk: Desk, record: "ConsumerRecord[bytes, bytes]", topics: Topics) -> 
             desk.take_finding(decode(Finding, record.value, content_type), at_us)
         elif record.topic == topics.alerts:
             desk.take_alert(decode(Alert, record.value, content_type), at_us)
+        elif record.topic == topics.device_settings:
+            if record.value is not None:
+                desk.take_settings(decode(DeviceSettings, record.value, content_type))
         else:
             _take_order(desk, record.value, content_type)
     except InvalidRecord as error:

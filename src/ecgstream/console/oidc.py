@@ -9,7 +9,7 @@ from typing import Any
 
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.starlette_client import OAuth
-from httpx import HTTPError
+from httpx2 import HTTPError
 from starlette.requests import Request
 
 from ecgstream.console.auth import Role

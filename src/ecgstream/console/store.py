@@ -81,7 +81,7 @@ class Store:
     def __init__(self, path: str = ":memory:", *, days: int = 14, max_alerts: int = 20_000) -> None:
         self.days, self.max_alerts = days, max_alerts
         self.dropped = 0
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(SCHEMA)

@@ -97,10 +97,11 @@ class Ward:
 
     def _bin(self, device: Device, at_us: int) -> Any:
         minute = at_us // MINUTE_US
-        place = device.bins[minute % self.n_bins]
-        if place["minute"] < minute:
-            place[...] = np.zeros((), dtype=BIN)
-            place["minute"] = minute
+        at = minute % self.n_bins
+        if device.bins["minute"][at] < minute:
+            device.bins[at] = np.zeros((), dtype=BIN)
+            device.bins["minute"][at] = minute
+        place = device.bins[at]
         return place if place["minute"] == minute else None
 
     def _count(self, device: Device, finding: Finding, step_s: int) -> None:

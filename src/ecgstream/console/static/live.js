@@ -1,0 +1,111 @@
+// The live events: one stream a page, with a beat every two seconds. No beat, or a server that has lost its log, makes the page stale,
+// and a stale page says so. Each connection starts with a snapshot, so that nothing is missed by reconnecting.
+
+const STALE_MS = 6000;
+const HIDDEN_MS = 60000;
+const SILENT_US = 60e6;
+
+export const alerts = new Map(); // open alerts by id
+export const devices = new Map(); // devices' tiles by id
+export const status = { live: false, problem: "Connecting…", notice: "", ready: false };
+
+const listeners = { change: [], trace: [], status: [] };
+let source = null;
+let lastBeatMs = 0;
+let offsetUs = 0;
+let timer = null;
+let hiddenSinceMs = null;
+let path = "/api/live";
+
+/** Call `act` after changes ("change"), for a device's signal ("trace") or when the page turns stale or live ("status"). */
+export const on = (what, act) => listeners[what].push(act);
+
+/** The server's clock, UTC microseconds. */
+export const nowUs = () => Date.now() * 1000 + offsetUs;
+
+function changed() {
+  // Not an animation frame: those stop in hidden tabs, where the title must still change.
+  timer ??= setTimeout(() => {
+    timer = null;
+    status.ready = true;
+    for (const act of listeners.change) act();
+  }, 50);
+}
+
+function setStatus(live, problem, notice = "") {
+  if (status.live === live && status.problem === problem && status.notice === notice) return;
+  Object.assign(status, { live, problem, notice });
+  for (const act of listeners.status) act(status);
+}
+
+function beat({ now_us: serverUs, feed, last_finding_us: heardUs }) {
+  lastBeatMs = Date.now();
+  offsetUs = serverUs - lastBeatMs * 1000;
+  if (!feed.live) return setStatus(false, `The console has lost the alert log (${feed.detail}). New alerts do not arrive here.`);
+  if (!feed.caught_up) return setStatus(true, "", "Reading the alert log; the list is not yet complete.");
+  const silent = devices.size > 0 && heardUs !== null && serverUs - heardUs > SILENT_US;
+  return setStatus(true, "", silent ? "No device has been heard for over a minute: is the monitor running?" : "");
+}
+
+function takeAlert(alert) {
+  const known = alerts.get(alert.alert_id);
+  if (known && known.revision > alert.revision) return;
+  if (alert.open) alerts.set(alert.alert_id, alert);
+  else alerts.delete(alert.alert_id);
+}
+
+function connect() {
+  source?.close();
+  source = new EventSource(path);
+  const take = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
+  take("beat", beat);
+  take("inbox", (list) => {
+    alerts.clear();
+    list.forEach(takeAlert);
+    changed();
+  });
+  take("ward", (list) => {
+    devices.clear();
+    for (const device of list) devices.set(device.device_id, device);
+    changed();
+  });
+  take("devices", (list) => {
+    for (const device of list) devices.set(device.device_id, device);
+    changed();
+  });
+  take("alert", (alert) => {
+    takeAlert(alert);
+    changed();
+    for (const act of listeners.change) act.alert?.(alert);
+  });
+  take("trace", (trace) => listeners.trace.forEach((act) => act(trace)));
+  source.onerror = async () => {
+    if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    const answer = await fetch("/api/me").catch(() => null);
+    if (answer?.status === 401) setStatus(false, "Your session has ended. Sign in again to see alerts.");
+    setTimeout(connect, 3000);
+  };
+}
+
+function watch() {
+  const ageMs = Date.now() - lastBeatMs;
+  if (lastBeatMs && ageMs > STALE_MS && !status.problem.startsWith("Your session")) {
+    const since = new Date(lastBeatMs).toLocaleTimeString([], { hour12: false });
+    setStatus(false, `No connection to the console since ${since}. What you see is old; new alerts do not arrive here.`);
+  }
+  if (hiddenSinceMs && source && Date.now() - hiddenSinceMs > HIDDEN_MS && document.body.dataset.page !== "inbox") {
+    source.close(); // browsers allow few streams to one server; the inbox keeps its own
+    source = null;
+  }
+}
+
+/** Start; `deviceId` also asks for that device's signal. */
+export function start(deviceId) {
+  if (deviceId) path = `/api/live?device=${encodeURIComponent(deviceId)}`;
+  connect();
+  setInterval(watch, 500);
+  document.addEventListener("visibilitychange", () => {
+    hiddenSinceMs = document.hidden ? Date.now() : null;
+    if (!document.hidden && source === null) connect();
+  });
+}

@@ -1,0 +1,35 @@
+// Asking the server, and telling it something: changes carry the session's token.
+
+const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? "";
+const ROLES = ["view", "acknowledge", "configure"];
+
+export const person = { name: meta("person"), role: meta("role"), signIn: meta("sign-in") === "yes", csrf: meta("csrf") };
+
+/** Whether the person may do what `role` may. */
+export const may = (role) => ROLES.indexOf(person.role) >= ROLES.indexOf(role);
+
+async function read(answer) {
+  const data = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
+  if (answer.status === 401) throw new Error("Your session has ended. Sign in again.");
+  if (!answer.ok) throw new Error(data.error);
+  return data;
+}
+
+/** The JSON at a path; throws with the server's words. */
+export const ask = async (path) => read(await fetch(path, { headers: { accept: "application/json" } }));
+
+/** Send a change; throws with the server's words, or when nobody answers. */
+export async function tell(path, body) {
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-csrf-token": person.csrf },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(10000),
+    });
+  } catch {
+    throw new Error("the server did not answer; this was NOT sent");
+  }
+  return read(answer);
+}
