@@ -1,7 +1,21 @@
 """Beats: a causal QRS detector at the model's rate, with bounded delay and bounded memory.
 
-Feature: the envelope of the signal around 11 Hz (a complex Gabor wavelet, so polarity and the wave's phase don't matter).
-Each local maximum is a candidate.
+The feature is the signal's envelope around 13 Hz: the modulus of a short complex Gabor wavelet, so that neither polarity nor the
+wave's phase matters. Each of its local maxima is a candidate. A candidate is decided `LOOK_AHEAD` later, by rules after Hamilton
+(Computers in Cardiology 2002;29:101-104, "Open source ECG analysis"): a threshold between the levels of noise and of
+beats, both medians of what the last 10 s held; a refractory period of 200 ms; T waves told by amplitude and slope; search-back
+for a beat that is overdue. Departures:
+
+- the beats' level is the median of the maxima of seven windows of 1.5 s, whether or not they were taken for beats, so that a wrong decision never feeds
+  on itself, the level forgets after 10.5 s, and a single artefact doesn't move it;
+- after a beat the demand on the next candidate falls smoothly, from the full strength of that beat at 200 ms to a fifth of
+  it at 440 ms (strength: the geometric mean of envelope and slope), instead of one T-wave rule at 360 ms;
+- a candidate that a much stronger one follows within 280 ms is a P wave or the complex's own first hump;
+- the threshold never falls under an eighth of the level that the last 40 s knew, nor under `FLOOR_UV`: what is left when the heart stands still is noise.
+
+R peak: the extremum of the signal, against its local mean, within 80 ms of the envelope's peak; a parabola gives the fraction of a sample.
+
+Delay: a beat is decided 73 samples (0.57 s) after its R peak; a beat found by search-back when 1.4 typical intervals have passed.
 """
 
 import numba as nb
@@ -11,23 +25,31 @@ from numpy.typing import NDArray
 FS_HZ = 128
 HALF = 20  # taps either side of the wavelet's centre
 TAPS = 2 * HALF + 1
-CENTRE_HZ = 11.0
-WIDTH_S = 0.040  # standard deviation of the wavelet's envelope
+CENTRE_HZ = 13.0
+WIDTH_S = 0.034  # standard deviation of the wavelet's envelope
 PEAK_HALF = 8  # a candidate is the largest of this many envelope samples either side
 LOOK_AHEAD = 45  # samples after a candidate that its decision waits for
+DELAY = LOOK_AHEAD + HALF + PEAK_HALF  # of a decision, after the candidate
+R_PEAK_HALF = 10  # the R peak is looked for this near to the candidate
 REFRACTORY = 26  # 0.2 s
-T_WAVE_WITHIN = 46  # 0.36 s
-T_WAVE_SLOPE = 0.5
-THRESHOLD = 0.3
-SEARCH_BACK_RR = 1.6
+RECOVERY = 56  # 0.44 s: until then the demand on a next beat is raised
+DEMAND_EARLY, DEMAND_LATE = 1.0, 0.2  # of the last beat's strength, at REFRACTORY and at RECOVERY
+PRELUDE = 36  # 0.28 s
+PRELUDE_STRENGTH = 0.7
+THRESHOLD = 0.25  # between noise and beats
+THRESHOLD_OF_LEVEL = 0.2
+THRESHOLD_OF_PAST = 0.125
+SEARCH_BACK_INTERVALS = 1.4
 SEARCH_BACK_THRESHOLD = 0.5
 LEVEL_WINDOW = 192  # 1.5 s
 LEVEL_WINDOWS = 7
+PAST_SECONDS = 40
 FLOOR_UV = 4.0
 MEMORY = 128  # samples of signal kept
 CANDIDATES = 96
 PENDING, ACCEPTED, REJECTED = 0, 1, 2
 LEARNING = 256  # samples from a run's start before the first decision
+RECENT = 64  # beats that are remembered
 
 STATE = np.dtype(
     [
@@ -46,158 +68,165 @@ STATE = np.dtype(
         ("slope", np.float32, (CANDIDATES,)),
         ("peak", np.float64, (CANDIDATES,)),
         ("verdict", np.int64, (CANDIDATES,)),
-        ("last_beat", np.int64),  # envelope time of the last accepted candidate; -1 none
+        ("last_beat", np.int64),  # number of the last accepted candidate; -1 none
+        ("interval", np.float64),  # typical, in samples; 0 unknown
+        ("searched", np.bool_),  # since the last decision
+        ("second_maximum", np.float32, (PAST_SECONDS,)),  # of the envelope, by second of the run
+        ("level", np.float32),  # of beats, of noise, and the threshold, as of the last decision
+        ("noise", np.float32),
+        ("threshold", np.float32),
+        ("n_beats", np.int64),
+        ("recent", np.int64, (RECENT,)),  # candidates' times of the last beats
     ]
 )
 
 
 def wavelet() -> NDArray[np.float32]:
-    """Real and imaginary part of the wavelet: float32 (2, 41), each without gain at 0 Hz; a sine at the centre has gain 1."""
+    """Real and imaginary part of the wavelet: float32 (2, 41), no gain at 0 Hz; a sine at the centre has its amplitude."""
     t = np.arange(-HALF, HALF + 1) / FS_HZ
     window = np.exp(-0.5 * (t / WIDTH_S) ** 2) * (0.5 + 0.5 * np.cos(np.pi * t * FS_HZ / (HALF + 1)))
     even = np.cos(2 * np.pi * CENTRE_HZ * t) * window
     even -= window * even.sum() / window.sum()
     odd = np.sin(2 * np.pi * CENTRE_HZ * t) * window
     gain = np.abs(np.sum((even + 1j * odd) * np.exp(-2j * np.pi * CENTRE_HZ * t)))
-    kernel = (np.stack([even, odd]) * 2 / gain).astype(np.float32)
+    kernel: NDArray[np.float32] = (np.stack([even, odd]) * 2 / gain).astype(np.float32)
     kernel.setflags(write=False)
     return kernel
 
 
 @nb.njit(cache=True, nogil=True)
 def start(state, first):  # type: ignore[no-untyped-def]
-    """Begin a run whose first input sample has index `first`."""
+    """Begin a run whose first input sample has index `first`: forget all before it."""
     state.started = False
     state.first = first
     state.n_in = first
     state.n_candidates = 0
     state.n_decided = 0
     state.last_beat = -1
+    state.interval = 0.0
+    state.searched = False
     state.envelope[:] = 0
+    state.second_maximum[:] = 0
+    state.level = state.noise = state.threshold = 0
+    state.n_beats = 0
 
 
 @nb.njit(cache=True, nogil=True)
 def _locate(line, centre):  # type: ignore[no-untyped-def]
-    """Where the extremum lies relative to a QRS centre, sub-sample, and the largest slope near it."""
-    lo, hi = centre - 10, centre + 11
+    """Where the R peak lies, relative to `centre`, and the largest slope near it."""
     mean = 0.0
     for i in range(centre - 16, centre + 17):
         mean += line[i]
     mean /= 33
-    best, at, slope = -1.0, centre, 0.0
-    for i in range(lo, hi):
-        v = abs(line[i] - mean)
-        if v > best:
-            best, at = v, i
-        s = abs(line[i + 1] - line[i - 1])
-        slope = max(slope, s)
-    a, b, c = line[at - 1], line[at], line[at + 1]
-    curve = a - 2 * b + c
+    best, at, slope = -1.0, centre, np.float32(0.0)
+    for i in range(centre - R_PEAK_HALF, centre + R_PEAK_HALF + 1):
+        height = abs(line[i] - mean)
+        if height > best:
+            best, at = height, i
+        slope = max(slope, abs(line[i + 1] - line[i - 1]))
+    before, top, after = line[at - 1], line[at], line[at + 1]
+    curve = before - 2 * top + after
     shift = 0.0
     if curve != 0:
-        shift = min(0.5, max(-0.5, 0.5 * (a - c) / curve))
+        shift = min(0.5, max(-0.5, 0.5 * (before - after) / curve))
     return (at - centre) + shift, slope
 
 
 @nb.njit(cache=True, nogil=True)
-def _levels(state, now):  # type: ignore[no-untyped-def]
-    """Typical QRS amplitude (median of the last windows' maxima) and noise amplitude (median of rejected candidates)."""
-    peaks = np.zeros(LEVEL_WINDOWS, np.float32)
+def _strength(state, j):  # type: ignore[no-untyped-def]
+    return np.sqrt(state.amplitude[j] * state.slope[j])
+
+
+@nb.njit(cache=True, nogil=True)
+def _update_threshold(state, now):  # type: ignore[no-untyped-def]
+    """Set the levels of beats and of noise from the candidates of the last 10.5 s, and the threshold from them."""
+    maxima = np.zeros(LEVEL_WINDOWS, np.float32)
     rejected = np.empty(CANDIDATES, np.float32)
     n_rejected = 0
     for k in range(max(0, state.n_candidates - CANDIDATES), state.n_candidates):
         j = k % CANDIDATES
-        w = (now - state.time[j]) // LEVEL_WINDOW
-        if w < LEVEL_WINDOWS:
-            peaks[w] = max(peaks[w], state.amplitude[j])
+        window = (now - state.time[j]) // LEVEL_WINDOW
+        if window < LEVEL_WINDOWS:
+            maxima[window] = max(maxima[window], state.amplitude[j])
             if state.verdict[j] == REJECTED:
                 rejected[n_rejected] = state.amplitude[j]
                 n_rejected += 1
     n_windows = min(LEVEL_WINDOWS, max(1, (now - state.first) // LEVEL_WINDOW))
-    level = np.median(peaks[:n_windows])
-    noise = np.median(rejected[:n_rejected]) if n_rejected > 0 else np.float32(0.0)
-    return level, noise
+    state.level = np.median(maxima[:n_windows])
+    state.noise = np.median(rejected[:n_rejected]) if n_rejected > 0 else np.float32(0.0)
+    n_seconds = min(PAST_SECONDS, max(1, (now - state.first) // FS_HZ))
+    past = np.median(state.second_maximum[:n_seconds])
+    threshold = max(state.noise + THRESHOLD * (state.level - state.noise), THRESHOLD_OF_LEVEL * state.level)
+    state.threshold = max(threshold, THRESHOLD_OF_PAST * past, FLOOR_UV)
 
 
 @nb.njit(cache=True, nogil=True)
-def _typical_interval(state, now):  # type: ignore[no-untyped-def]
-    intervals = np.empty(8, np.int64)
-    n = 0
-    later = -1
-    for back in range(min(state.n_decided, CANDIDATES)):
-        j = (state.n_decided - 1 - back) % CANDIDATES
-        if now - state.time[j] > 12 * FS_HZ or n == 8:
-            break
-        if state.verdict[j] == ACCEPTED:
-            if later >= 0:
-                intervals[n] = later - state.time[j]
-                n += 1
-            later = state.time[j]
-    if n < 3:
-        return 0.0
-    return np.median(intervals[:n])
-
-
-@nb.njit(cache=True, nogil=True)
-def _decide(state, number, now):  # type: ignore[no-untyped-def]
-    """Whether a candidate is a beat."""
+def _is_beat(state, number):  # type: ignore[no-untyped-def]
+    """The verdict on a candidate, all candidates of the next `LOOK_AHEAD` samples being known."""
     j = number % CANDIDATES
-    t, amplitude = state.time[j], state.amplitude[j]
-    level, noise = _levels(state, now)
-    threshold = max(FLOOR_UV, max(noise + THRESHOLD * (level - noise), 0.2 * level))
-    if amplitude < threshold:
+    if state.amplitude[j] < state.threshold:
         return False
-    if state.last_beat >= 0 and t - state.last_beat < REFRACTORY:
-        return False
+    strength = _strength(state, j)
     for k in range(number + 1, state.n_candidates):
         i = k % CANDIDATES
-        if state.time[i] - t < REFRACTORY and state.amplitude[i] > amplitude:
+        ahead = state.time[i] - state.time[j]
+        is_hump = ahead < REFRACTORY and state.amplitude[i] > state.amplitude[j]
+        is_prelude = ahead < PRELUDE and strength < PRELUDE_STRENGTH * _strength(state, i)
+        if is_hump or is_prelude:
             return False
-    if state.last_beat >= 0 and t - state.last_beat < T_WAVE_WITHIN:
-        for k in range(number - 1, max(-1, state.n_candidates - CANDIDATES), -1):
-            i = k % CANDIDATES
-            if state.time[i] == state.last_beat:
-                return state.slope[j] >= T_WAVE_SLOPE * state.slope[i]
-    return True
+    if state.last_beat < 0 or state.last_beat <= state.n_candidates - CANDIDATES:
+        return True
+    last = state.last_beat % CANDIDATES
+    since = state.time[j] - state.time[last]
+    if since < REFRACTORY:
+        return False
+    if since >= RECOVERY:
+        return True
+    late = (since - REFRACTORY) / (RECOVERY - REFRACTORY)
+    return strength >= (DEMAND_EARLY + (DEMAND_LATE - DEMAND_EARLY) * late) * _strength(state, last)
 
 
 @nb.njit(cache=True, nogil=True)
-def _search_back(state, now):  # type: ignore[no-untyped-def]
-    """The number of the candidate to accept in hindsight; -1 for none."""
-    interval = _typical_interval(state, now)
-    if (
-        state.last_beat < 0
-        or interval == 0.0
-        or now - LOOK_AHEAD - state.last_beat < SEARCH_BACK_RR * interval
-    ):
+def _accept(state, number):  # type: ignore[no-untyped-def]
+    """Take a candidate for a beat; returns its R peak's position."""
+    j = number % CANDIDATES
+    state.verdict[j] = ACCEPTED
+    state.last_beat = number
+    state.recent[state.n_beats % RECENT] = state.time[j]
+    state.n_beats += 1
+    intervals = np.empty(8, np.int64)
+    n = min(8, state.n_beats - 1)
+    for k in range(n):
+        later, earlier = state.n_beats - 1 - k, state.n_beats - 2 - k
+        intervals[k] = state.recent[later % RECENT] - state.recent[earlier % RECENT]
+    state.interval = np.median(intervals[:n]) if n >= 3 else 0.0
+    return state.peak[j]
+
+
+@nb.njit(cache=True, nogil=True)
+def _overdue(state, now):  # type: ignore[no-untyped-def]
+    """The number of the rejected candidate that is the overdue beat; -1 if none is."""
+    if state.searched or state.last_beat < 0 or state.interval == 0.0:
         return -1
-    level, noise = _levels(state, now)
-    best = SEARCH_BACK_THRESHOLD * max(noise + THRESHOLD * (level - noise), 0.2 * level)
-    best = max(best, FLOOR_UV)
-    found = -1
-    for k in range(max(0, state.n_decided - CANDIDATES), state.n_decided):
+    last = state.recent[(state.n_beats - 1) % RECENT]
+    if now - LOOK_AHEAD - last < SEARCH_BACK_INTERVALS * state.interval:
+        return -1
+    _update_threshold(state, now)
+    for k in range(state.n_decided, state.n_candidates):
+        if state.amplitude[k % CANDIDATES] >= state.threshold:
+            return -1  # this may be the beat: its turn comes first
+    state.searched = True
+    best, found = max(FLOOR_UV, SEARCH_BACK_THRESHOLD * state.threshold), -1
+    for k in range(max(state.last_beat + 1, state.n_decided - CANDIDATES), state.n_decided):
         j = k % CANDIDATES
-        if state.time[j] - state.last_beat > T_WAVE_WITHIN and state.amplitude[j] > best:
-            best = state.amplitude[j]
-            found = k
+        if state.time[j] - last > FS_HZ * 0.36 and state.amplitude[j] > best:
+            best, found = state.amplitude[j], k
     return found
 
 
 @nb.njit(cache=True, nogil=True)
-def step(state, kernel, x, end_of_run, out):  # type: ignore[no-untyped-def]
-    """Take `x` (float32, µV, 128 Hz); write the positions of beats now decided to `out`, return how many."""
-    history = state.history
-    if not state.started:
-        if x.size == 0:
-            return 0
-        history[:] = x[0]
-        state.started = True
-    n_tail = LOOK_AHEAD + HALF + PEAK_HALF + 1 if end_of_run else 0
-    line = np.empty(MEMORY + x.size + n_tail, np.float32)
-    line[:MEMORY] = history
-    line[MEMORY : MEMORY + x.size] = x
-    line[MEMORY + x.size :] = line[MEMORY + x.size - 1]
-    n = x.size + n_tail
+def _envelope(kernel, line, n):  # type: ignore[no-untyped-def]
+    """The envelope for the `n` samples after the memory, each centred `HALF` samples earlier."""
     even, odd = np.zeros(n, np.float32), np.zeros(n, np.float32)
     first = MEMORY - TAPS + 1
     for k in range(TAPS):
@@ -205,27 +234,60 @@ def step(state, kernel, x, end_of_run, out):  # type: ignore[no-untyped-def]
         for i in range(n):
             even[i] += a * line[first + k + i]
             odd[i] += b * line[first + k + i]
-    n_beats = 0
-    envelope = state.envelope
     for i in range(n):
-        envelope[:-1] = envelope[1:]
-        envelope[-1] = np.sqrt(even[i] * even[i] + odd[i] * odd[i])
-        now = state.n_in + i - HALF - PEAK_HALF  # the time of the envelope's middle
-        middle = envelope[PEAK_HALF]
-        is_peak = middle > 0
-        for k in range(PEAK_HALF):
-            if envelope[k] >= middle or envelope[PEAK_HALF + 1 + k] > middle:
-                is_peak = False
-                break
-        if is_peak and now >= state.first:
-            j = state.n_candidates % CANDIDATES
-            offset, slope = _locate(line, MEMORY + i - HALF - PEAK_HALF)
-            state.time[j] = now
-            state.amplitude[j] = middle
-            state.slope[j] = slope
-            state.peak[j] = now + offset
-            state.verdict[j] = PENDING
-            state.n_candidates += 1
+        even[i] = np.sqrt(even[i] * even[i] + odd[i] * odd[i])
+    return even
+
+
+@nb.njit(cache=True, nogil=True)
+def _note_candidate(state, line, place, now):  # type: ignore[no-untyped-def]
+    """Keep the envelope's middle as a candidate if it is a local maximum."""
+    middle = state.envelope[PEAK_HALF]
+    for k in range(PEAK_HALF):
+        if state.envelope[PEAK_HALF - 1 - k] >= middle or state.envelope[PEAK_HALF + 1 + k] > middle:
+            return
+    j = state.n_candidates % CANDIDATES
+    offset, slope = _locate(line, place)
+    state.time[j] = now
+    state.amplitude[j] = middle
+    state.slope[j] = slope
+    state.peak[j] = now + offset
+    state.verdict[j] = PENDING
+    state.n_candidates += 1
+
+
+@nb.njit(cache=True, nogil=True)
+def step(state, kernel, x, end_of_run, out):  # type: ignore[no-untyped-def]
+    """Take `x` (float32, µV, 128 Hz, `kernel` being the wavelet) and return how many beats are now decided.
+
+    Their R peaks' positions (model samples, sub-sample) go to `out`, in the order of decision. At `end_of_run` the rest
+    is decided by holding the last sample.
+    """
+    if not state.started:
+        if x.size == 0:
+            return 0
+        state.history[:] = x[0]
+        state.started = True
+    n = x.size + (DELAY + 1 if end_of_run else 0)
+    line = np.empty(MEMORY + n, np.float32)
+    line[:MEMORY] = state.history
+    line[MEMORY : MEMORY + x.size] = x
+    line[MEMORY + x.size :] = line[MEMORY + x.size - 1]
+    envelope = _envelope(kernel, line, n)
+    n_beats = 0
+    for i in range(n):
+        centre = state.n_in + i - HALF  # the time of envelope[i]
+        if centre < state.first:
+            continue
+        state.envelope[:-1] = state.envelope[1:]
+        state.envelope[-1] = envelope[i]
+        second = (centre - state.first) // FS_HZ % PAST_SECONDS
+        is_fresh = (centre - state.first) % FS_HZ == 0
+        state.second_maximum[second] = (
+            envelope[i] if is_fresh else max(state.second_maximum[second], envelope[i])
+        )
+        now = centre - PEAK_HALF
+        _note_candidate(state, line, MEMORY + i - HALF - PEAK_HALF, now)
         if now < state.first + LEARNING and not end_of_run:
             continue
         while (
@@ -234,19 +296,17 @@ def step(state, kernel, x, end_of_run, out):  # type: ignore[no-untyped-def]
         ):
             number = state.n_decided
             state.n_decided += 1
-            j = number % CANDIDATES
-            state.verdict[j] = ACCEPTED if _decide(state, number, now) else REJECTED
-            if state.verdict[j] == ACCEPTED:
-                state.last_beat = state.time[j]
-                out[n_beats] = state.peak[j]
+            state.searched = False
+            _update_threshold(state, now)
+            if _is_beat(state, number):
+                out[n_beats] = _accept(state, number)
                 n_beats += 1
-        found = _search_back(state, now)
+            else:
+                state.verdict[number % CANDIDATES] = REJECTED
+        found = _overdue(state, now)
         if found >= 0:
-            j = found % CANDIDATES
-            state.verdict[j] = ACCEPTED
-            state.last_beat = state.time[j]
-            out[n_beats] = state.peak[j]
+            out[n_beats] = _accept(state, found)
             n_beats += 1
     state.n_in += x.size
-    history[:] = line[x.size : x.size + MEMORY]
+    state.history[:] = line[x.size : x.size + MEMORY]
     return n_beats
