@@ -42,6 +42,8 @@ class Progress:
     analysed_s: float = 0.0
     findings: int = 0
     raised: set[str] = field(default_factory=set)
+    begun: float = field(default_factory=time.monotonic)
+    first_alert_s: float | None = None
     last_news: float = field(default_factory=time.monotonic)
     is_followed: asyncio.Event = field(default_factory=asyncio.Event)
     is_answered: asyncio.Event = field(default_factory=asyncio.Event)
@@ -55,6 +57,8 @@ class Progress:
             self.analysed_s = max(self.analysed_s, record.window + 1.0)
         elif record.state is AlertState.RAISED:
             self.raised.add(record.alert_id)
+            if self.first_alert_s is None:
+                self.first_alert_s = time.monotonic() - self.begun
 
     @property
     def is_over(self) -> bool:

