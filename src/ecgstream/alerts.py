@@ -94,9 +94,9 @@ def come_back(
     again = live.stage is Stage.LATCHED and event_us - live.raised_us >= rule.refractory_s * 1e6
     if live.stage is Stage.LATCHED:
         live.stage = Stage.OPEN
-    counted = hold_back(live, "recurrences")
     if not again:
-        return counted
+        return hold_back(live, "recurrences")
+    live.counts = live.counts | {"recurrences": live.counts.get("recurrences", 0) + 1}
     live.alarmed_at_us, live.raised_us = now_us, event_us
     evidence = live.alert.evidence | {
         "latest": latest,

@@ -331,3 +331,15 @@ def decode(kind: type[T], value: bytes | None, content_type: str | None = None) 
         library = msgspec.json if content_type == JSON else msgspec.msgpack
         raise InvalidRecord(f"{explain(kind, value, error, library)} (read as {content_type})") from error
     return record
+
+
+def decode_answer(value: bytes | None, content_type: str | None = None) -> Ack | Snooze:
+    """Decode a record of ``ecg.acks``: one with an `alert_id` is an `Ack`, one with a `kind` a `Snooze`."""
+    try:
+        return decode(Ack, value, content_type)
+    except InvalidRecord as error:
+        try:
+            return decode(Snooze, value, content_type)
+        except InvalidRecord as other:
+            is_snooze = value is not None and b"until_us" in value
+            raise (other if is_snooze else error) from None

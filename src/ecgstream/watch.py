@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from ecgstream import alerts, tally
+from ecgstream.alerts import Stage
 from ecgstream.episodes import Action, Episode, Input, advance, input_of
 from ecgstream.events import NO_CONTACT, Reading, Sight, Sign, assess
 from ecgstream.limits import Limits
@@ -23,6 +24,7 @@ from ecgstream.messages import Ack, Alert, Finding, Quality, Snooze
 from ecgstream.speaking import Moment, State, count, is_forgotten, over, reconcile, stand, stands
 
 PAST_SESSIONS = 8
+SILENT_CHECK_US = 10_000_000  # how often a silent device is looked at
 
 
 def on_finding(
@@ -120,6 +122,27 @@ def on_settings(state: State, refused: str | None, limits: Limits, now_us: int) 
     why = Reading("settings-refused", Sign.ON, event_us, event_us, why={"refused": refused})
     begun = frozenset({"settings-refused"})
     return reconcile(state, limits, Moment(event_us, now_us, begun, {"settings-refused": why}))
+
+
+def next_due_us(state: State, limits: Limits, now_us: int) -> int:
+    """The shell's clock at which `on_tick` should be called next, if nothing else happens before."""
+    lost_us = state.seen_at_us + round(limits.limits.signal_lost_s * 1e6)
+    due = [lost_us if lost_us > now_us else now_us + SILENT_CHECK_US]
+    due += [snooze.until_us for snooze in state.snoozes.values()]
+    for kind, live in state.alerts.items():
+        after_s = limits.kinds[kind].escalate_after_s
+        waits = live.stage in (Stage.OPEN, Stage.LATCHED)
+        if waits and after_s is not None and live.alert.escalations < limits.kinds[kind].escalate_times:
+            due.append(live.alarmed_at_us + round(after_s * 1e6))
+    return min(due)
+
+
+def is_over(state: State, limits: Limits, now_us: int) -> bool:
+    """Whether a device has been silent for so long, with nothing left open, that it may be forgotten."""
+    if now_us - state.seen_at_us < limits.limits.forget_device_s * 1e6 or state.snoozes:
+        return False
+    waiting = {kind for kind, live in state.alerts.items() if live.stage is not Stage.ENDED}
+    return not waiting - {"signal-lost"}
 
 
 def over_findings(findings: Iterable[Finding], limits: Limits) -> Iterator[Alert]:

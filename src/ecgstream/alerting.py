@@ -1,0 +1,254 @@
+"""The alerting process: findings, answers and settings in; alerts out. A thin shell of Faust around `ecgstream.watch`.
+
+State of each device is one value of a Faust table (a changelog topic), so that a restarted process, or another one
+that takes the partition over, goes on where the last one stood. At-least-once, in this order: the
+revisions are on the broker, then the table is set, then the record is acknowledged. What a crash repeats is
+known by window (findings) or by its author and time (answers), and a revision published twice is the same revision.
+
+A timer looks at each device by the clock on the wall: escalation, snoozes and silence don't wait for its next finding.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+import msgspec
+import structlog
+from aiokafka.partitioner import murmur2
+from faust.types import TP
+from prometheus_client import Counter, Gauge
+
+from ecgstream import watch
+from ecgstream.faust_app import RAW, RAW_TABLE, application, content_type, delivered, partitions_of
+from ecgstream.kafka import KafkaSettings
+from ecgstream.limits import Limits, LimitsError, for_device
+from ecgstream.messages import (
+    JSON,
+    Ack,
+    Alert,
+    DeadLetter,
+    DeviceSettings,
+    Finding,
+    InvalidRecord,
+    decode,
+    decode_answer,
+    encode,
+)
+from ecgstream.speaking import State
+from ecgstream.topics import Topics
+
+TICK_S = 1.0
+LOCKS = 64
+REVISIONS = Counter("ecgstream_alert_revisions_total", "Alert revisions published.", ["kind", "state"])
+HELD_BACK = Counter("ecgstream_alerting_held_back_total", "Ignored or held back, by cause.", ["cause"])
+DEVICES = Gauge("ecgstream_alerting_devices", "Devices that this process watches.")
+log = structlog.get_logger()
+
+
+def now_us() -> int:
+    """The clock on the wall, µs."""
+    return time.time_ns() // 1000
+
+
+class Desk:
+    """The watch over all devices of this process: takes events, publishes revisions, keeps the tables."""
+
+    def __init__(self, app: faust.App, topics: Topics, limits: Limits, partitions: int) -> None:
+        self.app, self.topics, self.limits, self.partitions = app, topics, limits, partitions
+        table: dict[str, Any] = {"partitions": partitions, "use_partitioner": True} | RAW_TABLE
+        self.devices = app.Table("devices", **table)
+        self.settings = app.Table("settings", **table)
+        self.alerts = app.topic(topics.alerts, **RAW)
+        self.acks = app.topic(topics.acks, **RAW)
+        self.dead_letters = app.topic(topics.dead_letters, **RAW)
+        self.failed: asyncio.Future[None] | None = None
+        self.ready_us = now_us()
+        self._due: dict[bytes, int] = {}
+        self._locks = [asyncio.Lock() for _ in range(LOCKS)]
+        self._limits: dict[bytes, tuple[bytes, Limits]] = {}
+
+    def reassigned(self) -> None:
+        """Partitions came or went: who was silent while nobody watched isn't silent yet."""
+        self._due.clear()
+        self._limits.clear()
+        self.ready_us = now_us()
+
+    async def take(self, stream: Any, act: Callable[[Any], Awaitable[None]]) -> None:
+        """Take a stream's events one by one, acknowledging each when its results are on the broker."""
+        async for event in stream.noack().events():
+            try:
+                try:
+                    await act(event)
+                except InvalidRecord as error:
+                    await self._bury(event, str(error))
+            except Exception as error:
+                place = f"{event.message.topic}[{event.message.partition}]@{event.message.offset}"
+                log.critical("alerting stops", at=place, exc_info=error)
+                self._fail(error)
+                await asyncio.Event().wait()  # acknowledge nothing past it; the process is ending
+            await stream.ack(event)
+
+    async def on_finding(self, event: Any) -> None:
+        """A record of ``ecg.rhythm``."""
+        finding = decode(Finding, event.message.value, content_type(event))
+        arrived_us = round(event.message.timestamp * 1e6)
+        await self._change(
+            finding.device_id,
+            lambda state, limits: watch.on_finding(state, finding, limits, now_us(), arrived_us),
+        )
+
+    async def on_answer(self, event: Any) -> None:
+        """A record of ``ecg.acks``; one that came to another device's partition is sent on to its own."""
+        answer = decode_answer(event.message.value, content_type(event))
+        key = answer.device_id.encode()
+        if event.message.partition != self.partition_of(key):
+            await delivered(self.acks, key, event.message.value, event.headers, self.partition_of(key))
+        elif isinstance(answer, Ack):
+            await self._change(answer.device_id, lambda state, _: watch.on_ack(state, answer))
+        else:
+            await self._change(
+                answer.device_id, lambda state, limits: watch.on_snooze(state, answer, limits, now_us())
+            )
+
+    async def on_settings(self, event: Any) -> None:
+        """A record of ``ecg.device-settings``; one without a value takes the device's settings away."""
+        key, value = event.message.key or b"", event.message.value
+        refused: str | None = None
+        if value:
+            try:
+                settings = decode(DeviceSettings, value, content_type(event))
+                key = settings.device_id.encode()
+                for_device(self.limits, settings)
+            except (InvalidRecord, LimitsError) as error:
+                refused = str(error)
+                log.warning("settings refused", device=key.decode(errors="replace"), reason=refused)
+        if not key:
+            raise InvalidRecord(refused or "key: missing")
+        if refused is None:
+            self.settings[key] = value or b""
+        await self._change(
+            key.decode(errors="replace"),
+            lambda state, limits: watch.on_settings(state, refused, limits, now_us()),
+        )
+
+    async def tick(self) -> None:
+        """Let time pass for every device of this process that has something due."""
+        if self.app.rebalancing or self.app.unassigned or self.app.tables.recovery.in_recovery:  # type: ignore[attr-defined]
+            return
+        now = now_us()
+        mine = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self.topics.rhythm}
+        owned = [key for key in self.devices if self.partition_of(key) in mine]
+        DEVICES.set(len(owned))
+        for key in owned:
+            if self._due.get(key, 0) <= now:
+                await self._change(key.decode(), lambda state, limits: watch.on_tick(state, limits, now_us()))
+
+    def partition_of(self, key: bytes) -> int:
+        """The partition of a key, as Kafka's own clients choose it."""
+        return int((murmur2(key) & 0x7FFFFFFF) % self.partitions)
+
+    async def _change(self, device_id: str, act: Callable[[State, Limits], list[Alert]]) -> None:
+        """Change one device's state: publish what that gives, then store it."""
+        key = device_id.encode()
+        async with self._locks[murmur2(key) % LOCKS]:
+            stored = self.devices.get(key)
+            state = msgspec.msgpack.decode(stored, type=State) if stored else State(device_id)
+            state.seen_at_us = max(state.seen_at_us, self.ready_us)
+            held_back = dict(state.counts)
+            limits = self._limits_of(key)
+            alerts = act(state, limits)
+            for alert in alerts:
+                await self._publish(key, alert)
+            for cause, n in state.counts.items():
+                HELD_BACK.labels(cause).inc(n - held_back.get(cause, 0))
+            self._due[key] = watch.next_due_us(state, limits, now_us())
+            changed = msgspec.msgpack.encode(state)
+            if watch.is_over(state, limits, now_us()):
+                self.devices.pop(key, None)
+                self._due.pop(key, None)
+            elif changed != stored:
+                self.devices[key] = changed
+
+    async def _publish(self, key: bytes, alert: Alert) -> None:
+        alert = msgspec.structs.replace(alert, published_us=now_us())
+        await delivered(self.alerts, key, encode(alert, JSON), {"content-type": JSON.encode()})
+        REVISIONS.labels(alert.kind, str(alert.state)).inc()
+        log.info("alert", id=alert.alert_id, revision=alert.revision, state=str(alert.state), kind=alert.kind)
+
+    def _limits_of(self, key: bytes) -> Limits:
+        value = self.settings.get(key)
+        if not value:
+            return self.limits
+        cached = self._limits.get(key)
+        if cached is None or cached[0] != value:
+            cached = self._limits[key] = value, for_device(self.limits, decode(DeviceSettings, value))
+        return cached[1]
+
+    async def _bury(self, event: Any, reason: str) -> None:
+        message = event.message
+        HELD_BACK.labels("dead letter").inc()
+        log.warning("dead letter", at=f"{message.topic}[{message.partition}]@{message.offset}", reason=reason)
+        letter = DeadLetter(
+            reason=reason[:2000],
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            key=message.key,
+            value=message.value,
+        )
+        await delivered(self.dead_letters, message.key, encode(letter), {})
+
+    def _fail(self, error: Exception) -> None:
+        if self.failed is not None and not self.failed.done():
+            self.failed.set_exception(error)
+
+
+def build(settings: KafkaSettings, limits: Limits, partitions: int) -> tuple[faust.App, Desk]:
+    """The Faust application and its desk; `partitions` is what the ecg topics have."""
+    topics = Topics(settings.topic_prefix)
+    app = application(settings, partitions)
+    desk = Desk(app, topics, limits, partitions)
+    for topic, act in (
+        (topics.rhythm, desk.on_finding),
+        (topics.acks, desk.on_answer),
+        (topics.device_settings, desk.on_settings),
+    ):
+        app.agent(app.topic(topic, **RAW), name=f"alerting.{act.__name__}")(_agent(desk, act))
+    app.timer(interval=TICK_S)(desk.tick)
+    app.on_partitions_assigned.connect(_when_reassigned(desk), weak=False)
+    return app, desk
+
+
+async def run(settings: KafkaSettings, limits: Limits, stop: asyncio.Event) -> None:
+    """Watch until `stop` is set; raises what made it impossible to go on."""
+    partitions = await partitions_of(settings)
+    app, desk = build(settings, limits, partitions)
+    desk.failed = asyncio.get_running_loop().create_future()
+    app.finalize()
+    await app.start()
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        waiting: list[asyncio.Future[Any]] = [stopping, desk.failed]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if desk.failed.done():
+            desk.failed.result()
+    finally:
+        stopping.cancel()
+        await app.stop()
+
+
+def _agent(desk: Desk, act: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    async def agent(stream: Any) -> None:
+        await desk.take(stream, act)
+
+    agent.__name__ = agent.__qualname__ = getattr(act, "__name__", "act")  # Faust knows agents by their name
+    return agent
+
+
+def _when_reassigned(desk: Desk) -> Callable[..., Awaitable[None]]:
+    async def reassigned(app: faust.App, assigned: set[TP], **_: Any) -> None:
+        desk.reassigned()
+
+    return reassigned

@@ -1,0 +1,93 @@
+"""How Faust is set up here, and the traps that it is kept out of.
+
+Events are acknowledged by hand, when their results are on the broker. No web server (its table view would show
+patients' data), no windowed tables, no pickling; keys and values are bytes throughout. A record on which an agent
+raises would be skipped, committed past, and waited for at shutdown for ever: so agents never raise, and
+`stream_wait_empty` is off. Tables choose partitions by key (`use_partitioner`), since a timer also sets them.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import faust
+from aiokafka.admin import AIOKafkaAdminClient
+
+from ecgstream.kafka import KafkaSettings, client_options
+from ecgstream.topics import Topics
+
+RAW: dict[str, Any] = {
+    "key_type": bytes,
+    "value_type": bytes,
+    "key_serializer": "raw",
+    "value_serializer": "raw",
+}
+RAW_TABLE: dict[str, Any] = {"key_type": bytes, "value_type": bytes}
+
+
+def application(settings: KafkaSettings, partitions: int) -> faust.App:
+    """The Faust application of alerting; `partitions` is what the ecg topics have."""
+    servers = ";".join(f"kafka://{server.strip()}" for server in settings.bootstrap_servers.split(","))
+    return faust.App(
+        f"{settings.topic_prefix}alerting",
+        broker=servers,
+        broker_credentials=_credentials(client_options(settings)),
+        store="memory://",
+        datadir=tempfile.mkdtemp(prefix="ecgstream-alerting-"),
+        topic_partitions=partitions,
+        topic_disable_leader=True,
+        web_enabled=False,
+        stream_wait_empty=False,
+        broker_commit_interval=1.0,
+        broker_session_timeout=10.0,
+        broker_rebalance_timeout=15.0,
+        broker_heartbeat_interval=3.0,
+        consumer_auto_offset_reset="earliest",
+        producer_acks=-1,
+        autodiscover=False,
+    )
+
+
+async def partitions_of(settings: KafkaSettings) -> int:
+    """How many partitions the ecg topics have; raises `LookupError` when they aren't there or differ."""
+    topics = Topics(settings.topic_prefix)
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    await admin.start()
+    try:
+        names = [topics.rhythm, topics.acks, topics.device_settings, topics.alerts]
+        found = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics(names)}
+    finally:
+        await admin.close()
+    if missing := [name for name in names if not found.get(name)]:
+        raise LookupError(f"{missing[0]}: no such topic; `ecgstream topics create` makes them")
+    if len(set(found.values())) != 1:
+        raise LookupError(f"partitions: {found}, but these topics must all have the same number")
+    return found[topics.rhythm]
+
+
+async def delivered(
+    topic: Any, key: bytes | None, value: bytes, headers: Any, partition: int | None = None
+) -> None:
+    """Send a record and wait until the broker has it."""
+    await (await topic.send(key=key, value=value, headers=headers, partition=partition, force=True))
+
+
+def content_type(event: Any) -> str | None:
+    """What the record's header says of its encoding, None without one."""
+    headers = event.message.headers or ()
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    found = [value for name, value in pairs if name == "content-type"]
+    return found[-1].decode(errors="replace") if found else None
+
+
+def _credentials(options: Mapping[str, Any]) -> Any:
+    """Faust's name for aiokafka's client options."""
+    context = options.get("ssl_context")
+    if options["security_protocol"].startswith("SASL"):
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)
