@@ -89,7 +89,7 @@ def collect(
     )
 
 
-def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int = 12) -> AcuteHead:
+def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int) -> AcuteHead:
     """Train one head; every (record, class) weighs by the root of its length, so that no long record rules."""
     torch.manual_seed(seed)
     classes = np.concatenate([p.classes for p in parts])
@@ -103,7 +103,8 @@ def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int = 12)
     frames = torch.from_numpy(np.concatenate([p.frames for p in parts]))
     target = torch.from_numpy(classes)
     head = AcuteHead(frames.shape[1], len(ACUTE)).to(device)
-    batch, n = 512, min(len(classes), 60_000)
+    n = min(len(classes), 60_000)
+    batch = min(512, n)
     optimizer = torch.optim.AdamW(head.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * (n // batch))
     generator = torch.Generator().manual_seed(seed)
@@ -138,6 +139,7 @@ def train_acute(
     noises: list[NDArray[np.float32]],
     seed: int,
     device: torch.device,
+    epochs: int = 12,
 ) -> tuple[AcuteHead, list[AcuteHead], tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]]:
     """The serving head, the folds' heads, and (logits, classes, records) of VFDB's first lead out of fold."""
     mine = collect(
@@ -148,7 +150,7 @@ def train_acute(
     heads, logits, truth, names = [], [], [], []
     for k in tqdm(range(VFDB_FOLDS), desc="acute folds"):
         rest = Windows(theirs.frames[fold != k], theirs.classes[fold != k], theirs.records[fold != k], VFDB)
-        head = fit([mine, rest], seed, device)
+        head = fit([mine, rest], seed, device, epochs)
         heads.append(head)
         for record in vfdb:
             if record.lead == 0 and fold_of(VFDB, record.record) == k:
@@ -158,7 +160,7 @@ def train_acute(
                 logits.append(predict(head, frames, device))
                 truth.append(classes)
                 names.append(np.full(len(classes), record.record))
-    serving = fit([mine, theirs], seed, device)
+    serving = fit([mine, theirs], seed, device, epochs)
     return serving, heads, (np.concatenate(logits), np.concatenate(truth), np.concatenate(names))
 
 

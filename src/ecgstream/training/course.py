@@ -80,7 +80,13 @@ def train_model(
     started = time.monotonic()
     network = learn.train(material.train, material.tune, material.noises, config, run, device)
     head, folds, (logits, classes, records) = acute.train_acute(
-        network, material.vfdb, material.train[splits.MITDB], material.noises, config.seed, device
+        network,
+        material.vfdb,
+        material.train[splits.MITDB],
+        material.noises,
+        config.seed,
+        device,
+        config.acute_epochs,
     )
     network.acute = head
     tuned = learn.predict_records(network, material.tune, device)

@@ -40,6 +40,7 @@ class Config(Struct, forbid_unknown_fields=True):
     averaging: float = 0.998
     share_weight: float = 0.5
     beat_weight: float = 0.7
+    acute_epochs: int = 12
     stem: int = 32
     levels: tuple[int, ...] = (64, 128, 192)
     dropout: float = 0.1

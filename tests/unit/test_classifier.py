@@ -1,0 +1,118 @@
+"""The served model: checked on loading, the same for a stream whatever shares its batch, and the same as the trained one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecgstream.classifier import Model, ModelError, Scorer, load_model, score_record
+from ecgstream.shipped import shipped_model
+
+N_BLOCKS = 40
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model(shipped_model())
+
+
+@pytest.fixture(scope="module")
+def blocks() -> np.ndarray:
+    """Noise of a patient's size: float32 (blocks, streams, 128), µV."""
+    return np.random.default_rng(7).normal(0, 100, (N_BLOCKS, 5, 128)).astype(np.float32)
+
+
+def test_a_streams_scores_do_not_depend_on_its_batch(model: Model, blocks: np.ndarray) -> None:
+    together, alone = Scorer(model, 5), Scorer(model, 3)
+    for b in range(N_BLOCKS):
+        many = together.step(np.arange(5), blocks[b])
+        one = alone.step(np.array([2]), blocks[b, 3:4])
+        np.testing.assert_array_equal(many.rhythm[3], one.rhythm[0])
+        np.testing.assert_array_equal(many.acute[3], one.acute[0])
+    at = np.arange(10.0, 30.0) * 128
+    np.testing.assert_array_equal(together.beat_probabilities(3, at), alone.beat_probabilities(2, at))
+
+
+def test_heads_speak_when_warm_and_give_probabilities(model: Model, blocks: np.ndarray) -> None:
+    scorer = Scorer(model, 1)
+    scores = [scorer.step(np.array([0]), blocks[b, :1]) for b in range(N_BLOCKS)]
+    rhythm_known = [not np.isnan(s.rhythm).any() for s in scores]
+    acute_known = [not np.isnan(s.acute).any() for s in scores]
+    assert rhythm_known == [b >= 9 for b in range(N_BLOCKS)], "the rhythm head needs ten seconds"
+    assert acute_known == [b >= 4 for b in range(N_BLOCKS)], "the acute head needs five seconds"
+    assert scores[-1].rhythm.sum() == pytest.approx(1.0, abs=1e-5)
+    assert scores[-1].acute.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_beats_are_unknown_before_their_frame_came_and_after_it_went(
+    model: Model, blocks: np.ndarray
+) -> None:
+    scorer = Scorer(model, 1)
+    for b in range(N_BLOCKS):
+        scorer.step(np.array([0]), blocks[b, :1])
+    known = ~np.isnan(scorer.beat_probabilities(0, np.array([1.0, 20.0, 36.0, 39.5]) * 128)).any(axis=1)
+    assert known.tolist() == [False, True, True, False]
+    scorer.reset(0)
+    assert np.isnan(scorer.beat_probabilities(0, np.array([20.0 * 128]))).all(), "forgotten"
+
+
+def test_gain_does_not_matter(model: Model, blocks: np.ndarray) -> None:
+    plain, loud = Scorer(model, 1), Scorer(model, 1)
+    for b in range(N_BLOCKS):
+        a, c = plain.step(np.array([0]), blocks[b, :1]), loud.step(np.array([0]), blocks[b, :1] * 8)
+    np.testing.assert_allclose(a.rhythm, c.rhythm, atol=1e-4)
+
+
+def test_an_empty_batch_gives_no_scores(model: Model) -> None:
+    scores = Scorer(model, 1).step(np.empty(0, np.int64), np.empty((0, 128), np.float32))
+    assert scores.rhythm.shape == (0, len(model.rhythm_classes))
+    assert scores.acute.shape == (0, len(model.acute_classes))
+
+
+def test_a_record_too_short_to_read_is_unknown(model: Model) -> None:
+    assert np.isnan(score_record(model, np.zeros(5 * 128, np.float32)).rhythm).all()
+    assert score_record(model, np.zeros(12 * 128 + 17, np.float32)).rhythm.sum() == pytest.approx(
+        1.0, abs=1e-5
+    )
+
+
+def broken(tmp_path: Path, change: dict[str, object]) -> Path:
+    """A copy of the shipped folder with some of `model.json` changed."""
+    folder = tmp_path / "model"
+    shutil.copytree(shipped_model(), folder)
+    spec = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(spec | change))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"format": 99}, ["format 99", "expected 1"]),
+        ({"fs_hz": 250}, ["250 Hz", "128 Hz"]),
+        ({"surprise": 1}, ["surprise"]),
+        ({"sha256": {}}, ["encoder.onnx"]),
+        ({"rhythm_classes": "sinus"}, ["rhythm_classes"]),
+    ],
+)
+def test_a_folder_that_does_not_fit_is_refused(
+    tmp_path: Path, change: dict[str, object], names: list[str]
+) -> None:
+    with pytest.raises(ModelError) as refusal:
+        load_model(broken(tmp_path, change))
+    assert all(name in str(refusal.value) for name in names)
+
+
+def test_changed_weights_are_refused(tmp_path: Path) -> None:
+    folder = broken(tmp_path, {})
+    with (folder / "rhythm.onnx").open("ab") as graph:
+        graph.write(b"x")
+    with pytest.raises(ModelError, match=r"rhythm\.onnx: sha256 .* expected"):
+        load_model(folder)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no model\.json"):
+        load_model(tmp_path)

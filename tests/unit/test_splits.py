@@ -1,0 +1,46 @@
+"""No patient stands on two sides."""
+
+import itertools
+
+from ecgstream.training import splits
+
+MITDB = [str(r) for r in (*range(100, 125), *range(200, 235))]
+SVDB = [str(r) for r in range(800, 895)]
+CINC = [f"A{i:05d}" for i in range(1, 8529)]
+
+
+def test_no_patient_stands_on_two_sides() -> None:
+    for database, records in (("mitdb", MITDB), ("svdb", SVDB), ("cinc2017", CINC)):
+        sides: dict[str, set[str]] = {}
+        for record in records:
+            side = splits.split_of(database, record)
+            sides.setdefault(side, set()).add(splits.patient_of(database, record))
+        assert {"train", "dev"} <= sides.keys()
+        for one, other in itertools.combinations(sides.values(), 2):
+            assert not one & other
+
+
+def test_two_records_of_one_patient_stay_together() -> None:
+    assert splits.patient_of("mitdb", "202") == splits.patient_of("mitdb", "201")
+    assert splits.split_of("mitdb", "202") == splits.split_of("mitdb", "201")
+
+
+def test_the_split_is_fixed() -> None:
+    dev = [r for r in CINC if splits.split_of("cinc2017", r) == "dev"]
+    tune = [r for r in CINC if splits.split_of("cinc2017", r) == "tune"]
+    assert (len(dev), len(tune)) == (1613, 829)
+    assert [r for r in SVDB[:20] if splits.split_of("svdb", r) == "dev"] == [
+        "800",
+        "803",
+        "806",
+        "807",
+        "810",
+        "812",
+    ]
+
+
+def test_folds_cover_all_patients_once() -> None:
+    records = [str(r) for r in range(400, 620)]
+    folds = [splits.fold_of("vfdb", r) for r in records]
+    assert set(folds) == set(range(splits.VFDB_FOLDS))
+    assert folds == [splits.fold_of("vfdb", r) for r in records]

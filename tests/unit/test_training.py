@@ -1,0 +1,204 @@
+"""Training: what is learnt from, the streaming form of the network, and a whole small run from folders to a model folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+wfdb = pytest.importorskip("wfdb")
+
+from ecgstream.classifier import Scorer, load_model  # noqa: E402
+from ecgstream.training import course, examples, learn  # noqa: E402
+from ecgstream.training.corpus import Packed  # noqa: E402
+from ecgstream.training.network import RHYTHMS, Network, Shape, scaled  # noqa: E402
+from ecgstream.training.streaming import FIRST, StreamingNetwork  # noqa: E402
+
+pytestmark = pytest.mark.torch
+SMALL = Shape(stem=4, levels=(8, 8, 8))
+
+
+def lively(network: Network) -> Network:
+    """The network with batch norms that do something."""
+    torch.manual_seed(3)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 2.0)
+    return network.eval()
+
+
+def test_frames_of_a_stream_are_those_of_the_whole_signal() -> None:
+    network = lively(Network(SMALL))
+    streaming = StreamingNetwork(network)
+    x = torch.randn(2, 1, 1, 128 * 20)
+    memories = streaming.memories(2)
+    rhythm, acute = [], []
+    with torch.no_grad():
+        for second in x.split(128, dim=3):
+            values, frames, _, *memories = streaming(second, *memories)
+            rhythm.append(values)
+            acute.append(frames)
+        morphology, context = network.encoder(x[..., FIRST:])
+        expected = network.rhythm.values(context)
+    void_morphology, void_context = streaming.void_frames()
+    torch.testing.assert_close(
+        torch.cat(acute, 2)[..., void_morphology:], morphology.squeeze(2), rtol=0, atol=1e-5
+    )
+    torch.testing.assert_close(torch.cat(rhythm, 2)[..., void_context:], expected, rtol=0, atol=1e-5)
+
+
+def test_a_window_scored_alone_gives_the_frames_that_the_stream_holds() -> None:
+    network = lively(Network(SMALL))
+    x = torch.randn(1, 1, 1, 128 * 40)
+    _, field = network.receptive_fields()
+    with torch.no_grad():
+        _, whole = network.encoder(x[..., FIRST:])
+        start = 5 * 128
+        _, window = network.encoder(x[..., start + FIRST : start + 30 * 128])
+    first = start // 16
+    torch.testing.assert_close(window, whole[..., first : first + window.shape[3]], rtol=0, atol=1e-5)
+    assert window.shape[3] == (30 * 128 - FIRST - field) // 16 + 1
+
+
+def test_the_scale_is_causal_and_forgets_after_five_seconds() -> None:
+    x = torch.randn(1, 128 * 12) * 100
+    whole, part = scaled(x), scaled(x[:, 128 * 6 :])
+    torch.testing.assert_close(whole[:, -128:], part[:, -128:])
+    longer = torch.cat([x, torch.randn(1, 128 * 3) * 1000], 1)
+    torch.testing.assert_close(scaled(longer)[:, : x.shape[1]], whole)
+
+
+def record(**changes: Any) -> Packed:
+    signal = (np.random.default_rng(1).normal(0, 100, 128 * 60)).astype(np.int16)
+    fields: dict[str, Any] = dict(  # noqa: C408
+        database="mitdb", record="100", lead=0, signal=signal, beats=np.arange(64.0, signal.size, 128),
+        kinds=np.array(["N"] * 60), rhythms=[(0, signal.size, "N")],
+    )  # fmt: skip
+    return Packed(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_rhythm_targets_share_the_time_and_an_unknown_rhythm_gives_none() -> None:
+    two = record(rhythms=[(0, 1000, "N"), (1000, 7680, "AFIB")])
+    share = examples.rhythm_share(two, 500, 1500)
+    assert share[RHYTHMS.index("sinus")] == pytest.approx(0.5)
+    assert share[RHYTHMS.index("af")] == pytest.approx(0.5)
+    assert not examples.rhythm_share(record(rhythms=[(0, 7680, "??")]), 500, 1500).any()
+
+
+def test_a_batch_holds_beats_at_their_peaks_and_all_classes_that_would_be_right() -> None:
+    other = record(
+        database="cinc2017", record="A1", label="O", beats=np.empty(0), kinds=np.empty(0, "U1"), rhythms=[]
+    )
+    still = examples.Augmentation(0, (0, 0), 0, 0, 0, 0, 0)
+    sampler = examples.Sampler([other] * 4, [record()], [], still, seed=1)
+    [plan] = sampler.epoch(0, n_cinc=4, n_annotated=2)
+    batch = sampler.batch(plan)
+    assert batch.signal.shape == (6, examples.CROP)
+    assert batch.rhythm[0].sum() == len(RHYTHMS) - 3, "neither sinus nor AF nor noise"
+    assert batch.share[4, RHYTHMS.index("sinus")] == pytest.approx(1.0)
+    assert len(batch.beats) == 60, "thirty beats in each of two crops"
+    assert set(batch.beats[:, 0]) == {4, 5}
+    assert (np.diff(batch.beats[:30, 1]) > 100).all()
+
+
+def test_batches_are_the_same_for_the_same_seed() -> None:
+    noise = [np.random.default_rng(0).normal(0, 50, 9000).astype(np.float32)]
+    made = []
+    for _ in range(2):
+        sampler = examples.Sampler(
+            [record(label="A")] * 2, [record()], noise, examples.Augmentation(), seed=4
+        )
+        made.append(sampler.batch(sampler.epoch(3, 2, 2)[0]))
+    np.testing.assert_array_equal(made[0].signal, made[1].signal)
+    np.testing.assert_array_equal(made[0].beats, made[1].beats)
+
+
+def test_cinc_scores_by_hand() -> None:
+    records = [record(label=label) for label in "NNAO~"]
+    p = np.zeros((5, len(RHYTHMS)), np.float32)
+    for i, rhythm in enumerate(["sinus", "af", "af", "svt", "noise"]):
+        p[i, RHYTHMS.index(rhythm)] = 1.0
+    scores = learn.cinc_scores(records, p)
+    assert scores == {"N": 0.6667, "A": 0.6667, "O": 1.0, "~": 1.0, "mean": 0.7778}
+
+
+def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("epoch: 3\n")
+    with pytest.raises(course.ConfigError, match="epoch"):
+        course.read_config(tmp_path / "c.yaml")
+
+
+def write(
+    folder: Path,
+    name: str,
+    fs_hz: int,
+    seconds: int,
+    rng: np.random.Generator,
+    notes: list[str] | None = None,
+) -> None:
+    """One two-lead record of noise with a beat a second and, with `notes`, rhythms that take turns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    signal = rng.normal(0, 0.1, (seconds * fs_hz, 2))
+    wfdb.wrsamp(
+        name,
+        fs=fs_hz,
+        units=["mV"] * 2,
+        sig_name=["MLII", "V1"],
+        p_signal=signal,
+        fmt=["16"] * 2,
+        write_dir=str(folder),
+    )
+    if notes is None:
+        return
+    marks = [(i * seconds * fs_hz // len(notes), "+", note) for i, note in enumerate(notes)]
+    marks += [(t * fs_hz + 5, "NSV"[t % 3], "") for t in range(1, seconds - 1)]
+    samples, symbols, aux = zip(*sorted(marks), strict=True)
+    wfdb.wrann(name, "atr", np.array(samples), list(symbols), aux_note=list(aux), write_dir=str(folder))
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """A small PhysioNet layout of noise."""
+    rng, data = np.random.default_rng(0), tmp_path / "data"
+    labels = []
+    for i in range(1, 41):
+        write(data / "cinc2017" / "training2017", f"A{i:05d}", 300, 12, rng)
+        labels.append(f"A{i:05d},{'NAO~'[i % 4]}\n")
+    (data / "cinc2017" / "REFERENCE-v3.csv").write_text("".join(labels))
+    for name in ("100", "101", "114"):
+        write(data / "mitdb", name, 360, 60, rng, ["(N", "(AFIB"])
+    for name in ("801", "802"):
+        write(data / "svdb", name, 128, 60, rng, [])
+    for name in ("418", "419", "421", "424", "425"):
+        write(data / "vfdb", name, 250, 60, rng, ["(N", "(VT", "(VF", "(ASYS"])
+    for name in ("bw", "ma"):
+        write(data / "nstdb", name, 360, 60, rng)
+    np.savez(
+        data / "nstdb" / "em_reconstructed_from_118e_6.npz",
+        em=rng.normal(0, 1, (9000, 2)).astype(np.float32),
+        fs=360,
+    )
+    return data
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_one_command_from_folders_to_a_model_that_serves_and_a_stopped_run_goes_on(
+    folders: Path, tmp_path: Path
+) -> None:
+    config = learn.Config(epochs=2, acute_epochs=1, n_cinc=8, n_annotated=4, stem=4, levels=(8, 8, 8))
+    arguments = (config, tmp_path / "run", tmp_path / "cache", torch.device("cpu"))
+    metrics = course.train_model(folders, tmp_path / "small", *arguments)
+    assert set(metrics) == {"cinc2017_dev", "cinc2017_tune", "acute_windows_out_of_fold"}
+    model = load_model(tmp_path / "small")
+    scores = Scorer(model, 1).step(np.array([0]), np.zeros((1, 128), np.float32))
+    assert scores.rhythm.shape == (1, len(RHYTHMS))
+    progress = (tmp_path / "run" / "progress.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in progress] == [1, 2]
+    again = course.train_model(folders, tmp_path / "small", *arguments)
+    assert again == metrics, "a finished run is taken up, not trained anew"
+    with pytest.raises(course.ConfigError, match="another configuration"):
+        course.train_model(folders, tmp_path / "small", learn.Config(epochs=3), *arguments[1:])
