@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from ecgstream.training import acute, corpus, learn, splits
+from ecgstream.training.card import write_card
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import CINC
 from ecgstream.training.export import export
-from ecgstream.training.network import RHYTHMS, Network
+from ecgstream.training.network import RHYTHMS
 
 
 class ConfigError(ValueError):
@@ -77,8 +78,8 @@ def train_model(
         )
     kept.write_bytes(written)
     material = gather(data, cache)
-    started = time.monotonic()
     network = learn.train(material.train, material.tune, material.noises, config, run, device)
+    heads_started = time.monotonic()
     head, folds, (logits, classes, records) = acute.train_acute(
         network,
         material.vfdb,
@@ -101,7 +102,7 @@ def train_model(
     }
     training = {
         "config": msgspec.to_builtins(config),
-        "seconds_this_session": round(time.monotonic() - started),
+        "seconds": _seconds(run) + round(time.monotonic() - heads_started),
         "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {device.type}",
         "split": "by patient (MIT-BIH, SVDB), by record (CinC 2017), VFDB by five patient-wise folds; ecgstream.training.splits",
         "dev_records": {d: sorted({r.record for r in rs}) for d, rs in _dev(material, data, cache).items()},
@@ -123,6 +124,7 @@ def train_model(
         training=training,
         metrics=metrics,
     )
+    write_card(out)
     return metrics
 
 
@@ -131,6 +133,12 @@ def _dev(material: Material, data: Path, cache: Path) -> dict[str, list[Packed]]
         d: [r for r in corpus.load(data, d, cache) if splits.split_of(d, r.record) == "dev"]
         for d in (splits.MITDB, splits.SVDB)
     }
+
+
+def _seconds(run: Path) -> int:
+    """How long the epochs of a run took, over all its sittings."""
+    lines = (run / "progress.jsonl").read_text().splitlines()
+    return round(sum(float(msgspec.json.decode(line)["seconds"]) for line in lines))
 
 
 def rhythm_temperature(probabilities: NDArray[np.float32], records: list[Packed]) -> float:
@@ -170,11 +178,3 @@ def acute_thresholds(
         name: round(max(0.5, float(np.quantile(p[organised, k], 0.99))), 2)
         for k, name in ((1, "vt"), (2, "vf"))
     }
-
-
-def restore(run: Path, config: learn.Config) -> Network:
-    """The averaged network of a run's last checkpoint."""
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
-    network = Network(config.shape())
-    network.load_state_dict(state["average"])
-    return network

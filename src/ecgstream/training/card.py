@@ -1,0 +1,93 @@
+"""The model card: what the model is for, what it learnt from, how it was measured, where it fails. Written from `model.json`."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ecgstream.classifier import ModelSpec
+
+TEXT = """# {name}
+
+A deep 1D CNN that reads single-lead wearable ECG at 128 Hz: the type of each beat, the acute rhythm of the last {acute_s} s and
+the rhythm of the last {rhythm_s} s. Written by `ecgstream train`; `model.json` beside this holds everything below in full.
+
+## Intended use
+
+Research and development of streaming rhythm monitoring on adult single-lead ECG. **Not a medical device and not for critical care**: it
+has no regulatory clearance, and nobody's treatment may rest on it alone. Alerts are made from its output together with beats, rate and
+duration (`ecgstream.events`), never from a probability alone.
+
+## Classes
+
+| head | horizon | classes |
+|---|---|---|
+| beat | the frame of each R peak ({field_s:.1f} s of signal) | {beats} |
+| acute | {acute_s} s | {acute} |
+| rhythm | {rhythm_s} s | {rhythms} |
+
+## Learnt from
+
+{data}. Records: {records}. Split {split}. Never trained or tuned on: MIT-BIH {mitdb_dev}; SVDB {svdb_dev}; a fifth of CinC 2017.
+The encoder has not seen VFDB; the acute head that serves has, and `acute-fold-K.onnx` are its twins that have not seen fold K.
+
+Rhythms learnt from few patients are leads, not findings: junctional from 1, block from 0, idioventricular from 2, bigeminy
+from 4, SVT from 2, paced from 4 patients of MIT-BIH. CinC 2017's "other" teaches that something else is there, not what.
+
+## Calibration and operating points
+
+Temperatures: {calibration}. Thresholds: {thresholds}. Chosen on a tenth of CinC 2017 kept for it and on VFDB out of fold.
+
+## Measured while training
+
+{metrics}
+
+Figures with intervals by each field's protocol: `ecgstream evaluate` writes them, and docs/evaluation.md holds the last ones.
+
+## Known to fail
+
+- Ectopy with an irregular ventricular response can read as AF, and flutter with fixed conduction as sinus or SVT.
+- Supraventricular ectopic beats with little prematurity are missed; aberrant ones are called ventricular.
+- VT and VF pass into one another; coarse VF can be called VT and polymorphic VT can be called VF. Either is an alarm.
+- Strong electrode motion looks like VF to any single lead; signal quality gates it, which costs readable time.
+- Children, pacemakers with spikes filtered away and leads unlike I or II are hardly in the data.
+
+## Files
+
+{files}
+
+Trained in {seconds} s on {machine}; seed {seed}.
+"""
+
+
+def write_card(folder: Path) -> None:
+    """Write `README.md` of a model folder from its `model.json`."""
+    spec = msgspec.json.decode((folder / "model.json").read_bytes(), type=ModelSpec)
+    training = spec.training
+    dev = training["dev_records"]
+    text = TEXT.format(
+        name=spec.name,
+        acute_s=spec.acute.window_s,
+        rhythm_s=spec.rhythm.window_s,
+        field_s=spec.beat_field_samples / spec.fs_hz,
+        beats=", ".join(spec.beat_classes),
+        acute=", ".join(spec.acute_classes),
+        rhythms=", ".join(spec.rhythm_classes),
+        data=training["data"],
+        records=_listed(training["records"]),
+        split=training["split"],
+        mitdb_dev=", ".join(dev["mitdb"]),
+        svdb_dev=", ".join(dev["svdb"]),
+        calibration=_listed({k: round(v, 3) for k, v in spec.calibration.items()}),
+        thresholds=_listed(spec.thresholds),
+        metrics="\n".join(f"- {name}: {_listed(values)}" for name, values in spec.metrics.items()),
+        files="\n".join(f"- `{name}` sha256 `{digest[:16]}…`" for name, digest in spec.sha256.items()),
+        seconds=training["seconds"],
+        machine=training["machine"],
+        seed=training["config"]["seed"],
+    )
+    (folder / "README.md").write_text(text)
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
