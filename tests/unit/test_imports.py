@@ -14,7 +14,7 @@ PACKAGE = Path(ecgstream.__file__).parent
 
 # What may touch Kafka, clocks, files and screens. Every other module of the package is core.
 SHELLS = {
-    "__init__", "__main__", "alerting", "brokers", "cli", "console", "demo", "evaluation", "gateway", "kafka", "metrics", "monitor", "observability",
+    "__init__", "__main__", "alerting", "alerts_live", "faust_app", "notify", "report", "brokers", "cli", "console", "demo", "evaluation", "gateway", "kafka", "metrics", "monitor", "observability",
     "recordings", "schema", "simulator", "topics", "training",
 }  # fmt: skip
 MODULES = {
