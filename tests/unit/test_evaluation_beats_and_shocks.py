@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecgstream.evaluation import acute, beat_classes
+from ecgstream.evaluation import acute, beat_classes, ventricular
 from ecgstream.evaluation.statistics import Estimate
 from evaluation_streams import ACUTE, BEATS, reference, stream
 
@@ -70,20 +70,20 @@ def tone(
 @pytest.mark.parametrize("per_minute", [100, 150, 210, 300])
 def test_ventricular_rate_from_the_signal(per_minute: float) -> None:
     sharp = np.maximum(tone(per_minute, 2000.0), 0) ** 3
-    found = acute.rate_bpm(reference(), stream(signal=sharp.astype(np.float32)), 100.0)
+    found = ventricular.rate_bpm(reference(), stream(signal=sharp.astype(np.float32)), 100.0)
     assert found == pytest.approx(per_minute, rel=0.06)
 
 
 def test_a_signal_without_a_period_has_no_rate() -> None:
     ramp = np.arange(600 * 128, dtype=np.float32)
-    assert np.isnan(acute.rate_bpm(reference(), stream(signal=ramp), 100.0))
-    assert np.isnan(acute.rate_bpm(reference(), stream(signal=np.zeros(600 * 128, np.float32)), 100.0))
+    assert np.isnan(ventricular.rate_bpm(reference(), stream(signal=ramp), 100.0))
+    assert np.isnan(ventricular.rate_bpm(reference(), stream(signal=np.zeros(600 * 128, np.float32)), 100.0))
 
 
 def test_ventricular_rate_from_annotated_beats() -> None:
     beats = np.arange(100, 112, 0.3)
     ref = reference(beats_s=beats.tolist(), kinds=["V"] * len(beats))
-    assert acute.rate_bpm(ref, stream(), 100.0) == pytest.approx(200)
+    assert ventricular.rate_bpm(ref, stream(), 100.0) == pytest.approx(200)
 
 
 def test_segments_fall_into_the_ahas_groups() -> None:

@@ -1,19 +1,15 @@
 """`ecgstream evaluate`: each claim measured by its field's protocol."""
 
 import importlib
-import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import importlib.util
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from ecgstream.evaluation.results import Evaluation, Worst
-    from ecgstream.evaluation.streaming import Stream
+from ecgstream.cli.evaluation_output import progress, show, told_plainly
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -36,11 +32,24 @@ class Split(StrEnum):
     all = "all"
 
 
+# command, module of `ecgstream.evaluation`, whether it takes a model, help
+ELSEWHERE = (
+    ("beats", "beats", False, "**Where the beats are**: sensitivity and +P of the detector (AAMI EC57)."),
+    ("noise", "noise_stress", False, "**Beats in noise**: the noise stress test from 24 to -6 dB."),
+    (
+        "alarms",
+        "alarms",
+        True,
+        "**The whole chain to the alert**: which events raise an alarm, how late, how often falsely.",
+    ),
+)
 Data = Annotated[
     Path,
     typer.Option("--data", envvar="ECGSTREAM_DATA", help="Folder with the databases.", show_default=False),
 ]
-ModelFolder = Annotated[Path, typer.Option("--model", help="Model folder.", show_default=False)]
+ModelFolder = Annotated[
+    Path | None, typer.Option("--model", help="Model folder; by default the model that comes with ecgstream.")
+]
 Which = Annotated[
     Split,
     typer.Option("--split", help="Patients to judge; `train` is only for seeing how far a model overfits."),
@@ -61,7 +70,10 @@ Baseline = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command, with those of the protocols that are installed."""
+    for command, module, needs_model, text in ELSEWHERE:
+        if importlib.util.find_spec(f"ecgstream.evaluation.{module}") is not None:
+            evaluate.command(command, help=text)(_command_of(module, needs_model))
     app.add_typer(evaluate)
 
 
@@ -69,7 +81,7 @@ def register(app: typer.Typer) -> None:
 def cinc2017(
     *,
     data: Data,
-    model: ModelFolder,
+    model: ModelFolder = None,
     split: Which = Split.dev,
     as_json: AsJson = False,
     report: Report = None,
@@ -82,9 +94,9 @@ def cinc2017(
     test set, a vote of 45 algorithms 0.87.
     """
     with told_plainly(), progress() as done:
-        from ecgstream.evaluation import cinc2017 as protocol  # noqa: PLC0415
-        from ecgstream.evaluation import rr_baseline  # noqa: PLC0415
-        from ecgstream.evaluation.references import read_cinc_labels  # noqa: PLC0415
+        from ecgstream.evaluation import cinc2017 as protocol
+        from ecgstream.evaluation import rr_baseline
+        from ecgstream.evaluation.references import read_cinc_labels
 
         loaded, score = _model_and_scorer(model)
         result, streams = protocol.run(data, loaded, score, split.value, done)
@@ -98,14 +110,14 @@ def cinc2017(
             train = [(labels[s.source.record], s) for s in fitting]
             ours = [said[s.source.record] for s in streams]
             result.tables.append(rr_baseline.cinc_table(train, judged, ours))
-    _show(result, data, as_json, report, predictions)
+    show(result, data, as_json, report, predictions)
 
 
 @evaluate.command()
 def rhythms(
     *,
     data: Data,
-    model: ModelFolder,
+    model: ModelFolder = None,
     split: Which = Split.dev,
     as_json: AsJson = False,
     report: Report = None,
@@ -118,22 +130,22 @@ def rhythms(
     On mitdb, and on vfdb, whose rhythms the long horizon is not trained on.
     """
     with told_plainly(), progress() as done:
-        from ecgstream.evaluation import rhythms as protocol  # noqa: PLC0415
-        from ecgstream.evaluation import rr_baseline  # noqa: PLC0415
+        from ecgstream.evaluation import rhythms as protocol
+        from ecgstream.evaluation import rr_baseline
 
         loaded, _ = _model_and_scorer(model)
         result, pairs = protocol.run(data, loaded, split.value, done)
         if baseline:
             train = protocol.stream_references(data, loaded, "train", done, ("mitdb",), scored=False)
             result.tables += rr_baseline.rhythm_tables(train, pairs)
-    _show(result, data, as_json, report, predictions)
+    show(result, data, as_json, report, predictions)
 
 
 @evaluate.command("beats-classes")
 def beats_classes(
     *,
     data: Data,
-    model: ModelFolder,
+    model: ModelFolder = None,
     split: Which = Split.dev,
     as_json: AsJson = False,
     report: Report = None,
@@ -145,20 +157,20 @@ def beats_classes(
     On mitdb and svdb, from 5:00, matched within 150 ms, records with paced beats left out.
     """
     with told_plainly(), progress() as done:
-        from ecgstream.evaluation import beat_classes as protocol  # noqa: PLC0415
-        from ecgstream.evaluation.rhythms import stream_references  # noqa: PLC0415
+        from ecgstream.evaluation import beat_classes as protocol
+        from ecgstream.evaluation.rhythms import stream_references
 
         loaded, _ = _model_and_scorer(model)
         pairs = stream_references(data, loaded, split.value, done, protocol.DATABASES)
         result = protocol.evaluate(pairs, loaded.beat_classes, model=loaded.name, split=split.value)
-    _show(result, data, as_json, report, predictions)
+    show(result, data, as_json, report, predictions)
 
 
 @evaluate.command()
 def acute(
     *,
     data: Data,
-    model: ModelFolder,
+    model: ModelFolder = None,
     split: Which = Split.dev,
     as_json: AsJson = False,
     report: Report = None,
@@ -169,18 +181,18 @@ def acute(
     In segments of 10 s on vfdb and mitdb.
     """
     with told_plainly(), progress() as done:
-        from ecgstream.evaluation import acute as protocol  # noqa: PLC0415
+        from ecgstream.evaluation import acute as protocol
 
         loaded, _ = _model_and_scorer(model)
         result = protocol.run(data, loaded, split.value, done)
-    _show(result, data, as_json, report, predictions)
+    show(result, data, as_json, report, predictions)
 
 
 @evaluate.command()
 def cardiologists(
     *,
     data: Annotated[Path, typer.Option("--data", help="Folder of the test set.", show_default=False)],
-    model: ModelFolder,
+    model: ModelFolder = None,
     as_json: AsJson = False,
     report: Report = None,
     predictions: Predictions = None,
@@ -191,108 +203,54 @@ def cardiologists(
     `<id>_revN.episodes.json`.
     """
     with told_plainly(), progress() as done:
-        from ecgstream.evaluation import cardiologists as protocol  # noqa: PLC0415
+        from ecgstream.evaluation import cardiologists as protocol
 
         loaded, _ = _model_and_scorer(model)
         result = protocol.run(data, loaded, done)
-    _show(result, data, as_json, report, predictions)
+    show(result, data, as_json, report, predictions)
 
 
-def _model_and_scorer(folder: Path) -> tuple[Any, Callable[[Any], Any]]:
-    from ecgstream import classifier  # noqa: PLC0415
+def _model_and_scorer(folder: Path | None) -> tuple[Any, Callable[[Any], Any]]:
+    from ecgstream import classifier
+    from ecgstream.shipped import shipped_model
 
-    model = classifier.load_model(folder)
+    model = classifier.load_model(folder or shipped_model())
     return model, lambda signal_uv: classifier.score_record(model, signal_uv).rhythm
 
 
-@contextmanager
-def told_plainly() -> Iterator[None]:
-    """A user's mistake becomes one line on stderr and exit code 2."""
-    from ecgstream.classifier import ModelError  # noqa: PLC0415
+def _command_of(module: str, needs_model: bool) -> Callable[..., None]:
+    """A command around `ecgstream.evaluation.<module>.run(data, split, done)`, or `run(data, model, split,
+    done)`.
+    """
 
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("ecgstream"):
-            raise
-        typer.echo(f"{error.name} is needed to evaluate: pip install 'ecgstream[train]'", err=True)
-        raise typer.Exit(2) from error
-    except (FileNotFoundError, ModelError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+    def judge(
+        data: Path, model: Path | None, split: Split, outputs: tuple[bool, Path | None, Path | None]
+    ) -> None:
+        with told_plainly(), progress() as done:
+            run = importlib.import_module(f"ecgstream.evaluation.{module}").run
+            loaded = (_model_and_scorer(model)[0],) if needs_model else ()
+            result = run(data, *loaded, split.value, done)
+        show(result, data, *outputs)
 
+    def with_model(
+        *,
+        data: Data,
+        model: ModelFolder = None,
+        split: Which = Split.dev,
+        as_json: AsJson = False,
+        report: Report = None,
+        predictions: Predictions = None,
+    ) -> None:
+        judge(data, model, split, (as_json, report, predictions))
 
-@contextmanager
-def progress() -> Iterator["Callable[[Stream], None]"]:
-    """A bar on stderr that counts recordings as they end; silent when stderr isn't a terminal."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    def without_model(
+        *,
+        data: Data,
+        split: Which = Split.dev,
+        as_json: AsJson = False,
+        report: Report = None,
+        predictions: Predictions = None,
+    ) -> None:
+        judge(data, None, split, (as_json, report, predictions))
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("reading", total=None)
-        count, hours = 0, 0.0
-
-        def done(stream: "Stream") -> None:
-            nonlocal count, hours
-            count += 1
-            hours += stream.source.duration_s / 3600
-            name = f"{stream.source.database}/{stream.source.record}"
-            bar.update(task, description=f"{count} recordings, {hours:.1f} h of ECG, {name}")
-
-        yield done
-
-
-def _show(
-    result: "Evaluation", data: Path, as_json: bool, report: Path | None, predictions: Path | None
-) -> None:
-    from ecgstream.evaluation import results  # noqa: PLC0415
-
-    if predictions is not None:
-        results.write_predictions(predictions, result.predictions)
-    if report is not None:
-        from ecgstream.evaluation import report_pages  # noqa: PLC0415
-
-        page = report_pages.write_report(report, result, lambda worst: _excerpt(data, worst))
-        typer.echo(f"report: {page}", err=True)
-    if as_json:
-        typer.echo(json.dumps(results.as_json(result), indent=2))
-        return
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    console = Console() if sys.stdout.isatty() else Console(width=180)
-    console.print(f"[bold]{result.kind}[/bold]  model {result.model}, split {result.split}; figures in %")
-    for table in result.tables:
-        grid = Table(
-            title=f"\n{table.title}", caption=table.note or None, box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-        )
-        for column in table.columns:
-            grid.add_column(column, overflow="fold")
-        for row in table.rows:
-            grid.add_row(*(results.text(cell) for cell in row))
-        console.print(grid)
-
-
-def _excerpt(data: Path, worst: "Worst") -> tuple[Any, float]:
-    import numpy as np  # noqa: PLC0415
-
-    from ecgstream.evaluation import cardiologists as test_set  # noqa: PLC0415
-    from ecgstream.evaluation import streaming  # noqa: PLC0415
-
-    if worst.database == "cardiologists":
-        path = next(data.rglob(f"{worst.record}.ecg"))
-        samples = np.fromfile(path, dtype="<i2")
-        source = test_set.source_of(worst.record, samples)
-    else:
-        source = streaming.read_source(data, worst.database, worst.record, worst.record)
-    first, last = (round(t * source.fs_hz) for t in (worst.start_s, worst.end_s))
-    part = source.samples[first:last].astype(np.float32) * np.float32(source.uv_per_lsb)
-    return part - np.median(part), source.fs_hz
-
-
-def _elsewhere(module: str) -> Any:
-    """A module of `ecgstream.evaluation`, imported when it is needed."""
-    return importlib.import_module(f"ecgstream.evaluation.{module}")
+    return with_model if needs_model else without_model

@@ -32,7 +32,7 @@ def with_fold(model: "Model", fold: int | None) -> "Model":
     """
     if fold is None:
         return model
-    import onnxruntime as ort  # noqa: PLC0415
+    import onnxruntime as ort
 
     name = f"acute-fold-{fold}.onnx"
     if name not in model.spec.sha256:

@@ -232,7 +232,7 @@ def _details(result: Evaluation, pairs: Sequence[tuple[Reference, Stream]], clas
                 f"{reference.database}/{reference.record}",
                 max(0.0, k - 29.0),
                 k + 1.0,
-                labels[k] or "unreadable",
+                labels[k] or ("not known" if stream.readable[k] else "unreadable"),
                 dict(zip(classes, stream.rhythm[k].tolist(), strict=True)),
             )
             for k in range(n)

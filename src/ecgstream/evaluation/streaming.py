@@ -245,7 +245,7 @@ def stream_records(
 
 
 def _serving(model: Model, n_slots: int, scorer: Scorer | None) -> tuple[FrontEnd, Scorer]:
-    from ecgstream import classifier, frontend  # noqa: PLC0415
+    from ecgstream import classifier, frontend
 
     front_end: FrontEnd = frontend.FrontEnd(n_slots)
     return front_end, scorer or classifier.Scorer(cast("classifier.Model", model), n_slots)
