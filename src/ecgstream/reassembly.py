@@ -269,8 +269,12 @@ class Stream:
             self.held_samples -= held.chunk.n_samples
             self.counts.reordered += 1
             self._place(held.chunk, held.source, pieces, refused)
-        while self.held and self.delivered - self.held[-1].delivered > HOLD_S * self.fs_hz:
-            held = self.held.pop()
+        reach = HOLD_S * self.fs_hz
+        while self.held:
+            held = self.held[-1]
+            if self.delivered - held.delivered <= reach or by_place(held) - self.expected <= reach:
+                break
+            self.held.pop()
             self.held_samples -= held.chunk.n_samples
             refused.append(
                 Refusal(

@@ -23,7 +23,7 @@ def explain(kind: type, value: bytes, error: Exception, library: Any) -> str:
     try:
         loose = library.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
-        return text
+        return f"value: {text[0].lower()}{text[1:]}" if text[:4] != "JSON" else f"value: {text}"
     path = place["path"].lstrip(".") if place else ""
     if field := _FIELD.search(rule):
         name = f"{path}.{field['field']}" if path else field["field"]

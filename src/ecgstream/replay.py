@@ -36,6 +36,8 @@ class Recorded(Protocol):
     def samples(self) -> NDArray[np.int16]: ...
     @property
     def start_us(self) -> int | None: ...
+    @property
+    def missing(self) -> tuple[tuple[int, int], ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +52,26 @@ class Place:
 def chunks(
     recording: Recorded, device_id: str, session: str, chunk_s: float = 1.0, start_us: int | None = None
 ) -> Iterator[Chunk]:
-    """A recording as the chunks that a device would send, `chunk_s` seconds each."""
+    """A recording as the chunks that a device would send, `chunk_s` seconds each; what it misses isn't sent."""
     fs_hz = float(recording.fs_hz)
     if start_us is None:
         start_us = START_US if recording.start_us is None else recording.start_us
     step = max(1, round(chunk_s * fs_hz))
     samples = np.ascontiguousarray(recording.samples, dtype="<i2")
-    for first in range(0, len(samples), step):
-        yield Chunk(
-            device_id=device_id,
-            session=session,
-            first_sample=first,
-            start_us=start_us + round(first * 1e6 / fs_hz),
-            fs_hz=fs_hz,
-            uv_per_lsb=recording.uv_per_lsb,
-            lead=recording.lead,
-            samples=samples[first : first + step].tobytes(),
-        )
+    starts = [0, *(end for _, end in recording.missing)]
+    ends = [*(first for first, _ in recording.missing), len(samples)]
+    for start, end in zip(starts, ends, strict=True):
+        for first in range(start, end, step):
+            yield Chunk(
+                device_id=device_id,
+                session=session,
+                first_sample=first,
+                start_us=start_us + round(first * 1e6 / fs_hz),
+                fs_hz=fs_hz,
+                uv_per_lsb=recording.uv_per_lsb,
+                lead=recording.lead,
+                samples=samples[first : min(first + step, end)].tobytes(),
+            )
 
 
 def replay(recording: Recorded, analyzer: Analyzer, device_id: str, session: str) -> Iterator[list[Finding]]:

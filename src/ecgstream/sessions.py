@@ -5,8 +5,9 @@ partition's records, never the wall clock, so that reading a log again ends it a
 begins it at once if it holds sample 0; otherwise it is a candidate, which takes over when `reassembly.HOLD_S` of its
 samples came with none of the present session between: one odd chunk ends nothing.
 
-Known limit: a reader that begins between a session's first chunk and a late repetition of it takes the repetition for the
-session's beginning, and publishes its first windows again with a gap in them. Alerting ignores windows that it has seen.
+Known limit: a reader that begins within a session's first seconds and sees its first chunk late (a repetition, or
+one that others overtook) takes it for the session's beginning, and publishes its first windows again with a gap in
+them. Alerting ignores windows that it has seen.
 
 At most `max_devices` are live; a newcomer beyond that is refused, with its reason, and those who are monitored stay so.
 """

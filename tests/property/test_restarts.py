@@ -33,8 +33,11 @@ def device(name: str, fs_hz: float, seconds: int, seed: int) -> list[tuple[float
             continue
         if rng.random() < 0.01:
             at += int(fs_hz * rng.choice([3, 40, 100]))
+        if record.first_sample == 0:  # see `ecgstream.sessions` on a first chunk that comes late
+            sent.append((time_s, record))
+            continue
         sent.append((time_s + (rng.choice([0, 0, 0, 0, 2.5, 6.0])), record))
-        if rng.random() < 0.1 and record.first_sample:  # see `ecgstream.sessions` on a repeated first chunk
+        if rng.random() < 0.1:
             sent.append((time_s + rng.random() * 8, record))
     return sent
 

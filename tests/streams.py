@@ -1,0 +1,90 @@
+"""What the tests of the monitor share: publishing to a broker, reading a topic to its end, running a monitor."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from fakes import FakeModel, FakeScorer
+
+from ecgstream.messages import MSGPACK, Chunk, DeadLetter, Finding, decode, encode
+from ecgstream.monitor import Monitor, MonitorOptions
+from ecgstream.topics import Topics
+
+T = TypeVar("T")
+HEADERS = [("content-type", MSGPACK.encode())]
+Raw = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
+
+
+def raw(chunk: Chunk) -> Raw:
+    """A chunk as a gateway sends it: key, value, headers."""
+    return chunk.device_id.encode(), encode(chunk), HEADERS
+
+
+async def publish(servers: str, topic: str, records: Iterable[Raw]) -> int:
+    """Send records in their order; returns how many."""
+    async with AIOKafkaProducer(bootstrap_servers=servers, linger_ms=5) as producer:
+        sent = [
+            await producer.send(topic, value, key=key, headers=headers) for key, value, headers in records
+        ]
+        await asyncio.gather(*sent)
+    return len(sent)
+
+
+async def read_until(
+    servers: str, topic: str, kind: type[T], enough: Any, timeout_s: float = 60.0, linger_ms: int = 700
+) -> list[T]:
+    """Read a topic from its beginning until `enough(records)` and nothing more comes for `linger_ms`."""
+    found: list[T] = []
+    async with AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest") as consumer:
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            got = await consumer.getmany(timeout_ms=linger_ms or 200)
+            found += [decode(kind, record.value, MSGPACK) for records in got.values() for record in records]
+            if (not got or not linger_ms) and enough(found):
+                return found
+            assert asyncio.get_running_loop().time() < deadline, f"{topic}: {len(found)} records, not enough"
+
+
+async def findings_until(servers: str, topics: Topics, enough: Any, timeout_s: float = 60.0) -> list[Finding]:
+    """The findings published so far."""
+    return await read_until(servers, topics.rhythm, Finding, enough, timeout_s)
+
+
+async def letters_until(servers: str, topics: Topics, n: int) -> list[DeadLetter]:
+    """The dead letters, `n` at least."""
+    return await read_until(servers, topics.dead_letters, DeadLetter, lambda found: len(found) >= n)
+
+
+async def crash(servers: str, topics: Topics, after_findings: int, **options: Any) -> None:
+    """Run a monitor until so many findings are in the topic, then cancel it wherever it stands."""
+    task = asyncio.create_task(_monitor(servers, topics, options).run(asyncio.Event()))
+    try:
+        await read_until(
+            servers, topics.rhythm, Finding, lambda found: len(found) >= after_findings, linger_ms=0
+        )
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _monitor(servers: str, topics: Topics, options: dict[str, Any]) -> Monitor:
+    given = MonitorOptions(**({"group_id": f"{topics.prefix}monitor", "commit_every_s": 0.2} | options))
+    model = FakeModel()
+    scorer = FakeScorer(model, given.max_devices)
+    return Monitor({"bootstrap_servers": servers}, topics, model, given, scorer)
+
+
+@asynccontextmanager
+async def monitoring(servers: str, topics: Topics, **options: Any) -> AsyncIterator[asyncio.Task[None]]:
+    """A monitor with the fake network, in this process, while the block runs; then it stops cleanly."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(_monitor(servers, topics, options).run(stop))
+    try:
+        yield task
+        stop.set()
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
