@@ -31,10 +31,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from ecgstream.limits import Thresholds
 from ecgstream.messages import Beat, Finding, Quality, Reason
 
-NO_CONTACT = frozenset({Reason.WARM_UP, Reason.GAP, Reason.LEAD_OFF})
+NO_CONTACT = frozenset({Reason.GAP, Reason.LEAD_OFF})
 NO_WAVES = NO_CONTACT | {Reason.FLAT, Reason.CLIPPED}
 NOISE = frozenset({Reason.CLIPPED, Reason.MOTION, Reason.MUSCLE, Reason.DETECTORS_DISAGREE})
 
@@ -73,9 +75,14 @@ class Sight:
 
 
 def assess(finding: Finding, limits: Thresholds, sight: Sight) -> list[Reading]:
-    """The physiological and technical readings of `finding`, one for each kind that a finding can show."""
+    """The physiological readings of `finding`, one for each kind."""
     window = _Window(finding, limits, sight)
-    return [read(window) for read in _READERS] + _technical(finding)
+    return [read(window) for read in _READERS]
+
+
+def present(finding: Finding) -> frozenset[Reason]:
+    """The reasons that hold now: while the last seconds can be read, a finding's reasons are of its past."""
+    return frozenset() if finding.quality is Quality.FULL else frozenset(finding.reasons) - {Reason.WARM_UP}
 
 
 class _Window:
@@ -84,7 +91,7 @@ class _Window:
     def __init__(self, finding: Finding, limits: Thresholds, sight: Sight) -> None:
         self.finding, self.limits, self.sight = finding, limits, sight
         self.end_us = finding.end_us
-        reasons = frozenset(finding.reasons)
+        reasons = present(finding)
         self.beats_blind = finding.quality is Quality.UNREADABLE or bool(reasons & NO_WAVES)
         self.waves_blind = bool(reasons & NO_WAVES) or not finding.acute_probabilities
         self.silence_blind = bool(reasons & (NO_CONTACT | NOISE))
@@ -101,6 +108,14 @@ class _Window:
     def last_rate(self, n_beats: int) -> float | None:
         """Mean rate [1/min] over the last `n_beats`, None while there are fewer."""
         return None if len(self.beats) < n_beats else _rate(self.beats[-n_beats:])
+
+    def is_missing(self, since_us: int, until_us: int) -> bool:
+        """Whether samples are missing from that stretch of the signal, as far as the finding carries it."""
+        strip = self.finding.signal
+        if strip is None:
+            return False
+        first, last = ((t - strip.start_us) * strip.fs_hz / 1e6 for t in (since_us, until_us))
+        return bool(np.isnan(strip.microvolts()[max(0, int(first)) : max(0, int(last))]).any())
 
     def ventricular_runs(self) -> list[tuple[list[Beat], bool]]:
         """Runs of ventricular beats, in order, each with whether a later beat has ended it."""
@@ -129,6 +144,8 @@ def _asystole(w: _Window) -> Reading:
     silent_s = (w.end_us - last) / 1e6
     if silent_s < w.limits.asystole_s:
         return w.reading(kind, Sign.OFF)
+    if w.is_missing(last, w.end_us):
+        return w.reading(kind, Sign.BLIND)
     veto = max((acute.get(name, 0.0) for name in ("organised", "vt", "vf", "noise")), default=0.0)
     why = {"silent_s": round(silent_s, 2), "flat": w.flat} | _shares(acute)
     if veto >= w.limits.asystole_veto and not w.flat:
@@ -186,7 +203,7 @@ def _pause(w: _Window) -> Reading:
         return w.reading("pause", Sign.BLIND)
     for before, after in reversed(list(zip(w.beats, w.beats[1:], strict=False))):
         rr_s = (after.at_us - before.at_us) / 1e6
-        if rr_s >= w.limits.pause_s:
+        if rr_s >= w.limits.pause_s and not w.is_missing(before.at_us, after.at_us):
             return w.reading(
                 "pause", Sign.ON, before.at_us, after.at_us, complete=True, why={"rr_s": round(rr_s, 2)}
             )
@@ -251,23 +268,6 @@ def _threshold(p: float, on: float, off: float) -> Sign:
 def _shares(probabilities: dict[str, float]) -> dict[str, Any]:
     """The probabilities worth showing, rounded."""
     return {"probabilities": {name: round(p, 3) for name, p in probabilities.items() if p >= 0.05}}
-
-
-def _technical(finding: Finding) -> list[Reading]:
-    reasons = frozenset(finding.reasons)
-    unread = finding.quality is Quality.UNREADABLE and not reasons & (NO_CONTACT | {Reason.FLAT})
-    held = {
-        "lead-off": Reason.LEAD_OFF in reasons,
-        "flat": Reason.FLAT in reasons and not reasons & NO_CONTACT,
-        "clipped": Reason.CLIPPED in reasons,
-        "stream-gap": Reason.GAP in reasons,
-        "unreadable": unread,
-    }
-    why = {"reasons": sorted(reasons)}
-    end = finding.end_us
-    return [
-        Reading(k, Sign.ON if on else Sign.OFF, end, end, why=why if on else {}) for k, on in held.items()
-    ]
 
 
 _READERS: tuple[Callable[[_Window], Reading], ...] = (

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ecgstream import alerts, tally
+from ecgstream import alerts, tally, technical
 from ecgstream.alerts import Stage
 from ecgstream.episodes import Action, Episode, Input, advance, input_of
-from ecgstream.events import NO_CONTACT, Reading, Sight, Sign, assess
+from ecgstream.events import NO_CONTACT, Reading, Sight, Sign, assess, present
 from ecgstream.limits import Limits
-from ecgstream.messages import Ack, Alert, Finding, Quality, Snooze
+from ecgstream.messages import Ack, Alert, Finding, Quality, Reason, Snooze
 from ecgstream.speaking import Moment, State, count, is_forgotten, over, reconcile, stand, stands
 
 PAST_SESSIONS = 8
@@ -41,7 +41,7 @@ def on_finding(
         count(state, "repeated finding")
         return []
     edges: set[str] = set()
-    readings = {r.kind: r for r in _technical(state, finding, limits, arrived_us)}
+    readings = {r.kind: r for r in technical.readings(state, finding, limits.limits, arrived_us)}
     _look(state, finding)
     sight = Sight(state.readable_since_us, state.last_beat_us)
     readings |= {r.kind: r for r in assess(finding, limits.limits, sight)}
@@ -170,8 +170,8 @@ def _new_session(state: State, finding: Finding, limits: Limits, now_us: int) ->
 
 def _look(state: State, finding: Finding) -> None:
     """Since when the signal has been readable, and the last beat since."""
-    reasons = frozenset(finding.reasons)
-    flat_only = bool(finding.reasons) and not reasons - {"flat"}
+    reasons = present(finding)
+    flat_only = reasons == {Reason.FLAT}
     if reasons & NO_CONTACT or (finding.quality is Quality.UNREADABLE and not flat_only):
         state.readable_since_us = state.last_beat_us = None
         return
@@ -182,23 +182,6 @@ def _look(state: State, finding: Finding) -> None:
     at = [b.at_us for b in finding.beats if b.at_us >= since]
     if at:
         state.last_beat_us = max(at[-1], state.last_beat_us or 0)
-
-
-def _technical(state: State, finding: Finding, limits: Limits, arrived_us: int | None) -> list[Reading]:
-    """Clock faults and lag: what only the sequence of findings shows."""
-    end = finding.end_us
-    jump_s = 0.0
-    if state.window >= 0:
-        jump_s = (end - state.end_us) / 1e6 - (finding.window - state.window)
-    clock = Sign.ON if abs(jump_s) > limits.limits.clock_jump_s else Sign.OFF
-    out = [Reading("clock-fault", clock, end, end, complete=True, why={"jump_s": round(jump_s, 3)})]
-    lag_s = 0.0
-    if arrived_us is not None:
-        lag_us = arrived_us - end
-        state.lag_us = lag_us if state.lag_us is None else min(state.lag_us, lag_us)
-        lag_s = (lag_us - state.lag_us) / 1e6
-    lagging = Sign.ON if lag_s > limits.limits.lag_s else Sign.OFF
-    return [*out, Reading("lagging", lagging, end, end, complete=True, why={"lag_s": round(lag_s, 1)})]
 
 
 def _burden(state: State, limits: Limits) -> Reading:

@@ -8,6 +8,8 @@ from clinical import at, beats, finding, unreadable
 from ecgstream.events import Reading, Sight, Sign, assess
 from ecgstream.limits import load_limits
 from ecgstream.messages import Quality, Reason
+from ecgstream.speaking import State
+from ecgstream.technical import readings as technical
 
 LIMITS = load_limits().limits
 
@@ -17,7 +19,8 @@ def readings(
 ) -> dict[str, Reading]:
     seen = finding(window, heart, **more)
     last = seen.beats[-1].at_us if seen.beats else None if last_beat_s is None else at(last_beat_s)
-    return {r.kind: r for r in assess(seen, LIMITS, Sight(at(0), last))}
+    physiological = assess(seen, LIMITS, Sight(at(0), last))
+    return {r.kind: r for r in (*physiological, *technical(State("chest-7"), seen, LIMITS, None))}
 
 
 def test_sinus_rhythm_is_nothing() -> None:
@@ -57,7 +60,7 @@ def test_asystole_needs_a_signal_that_can_be_read() -> None:
     heart = beats(("N", 0.8, 50))
     silent = {"acute": "asystole", "acute_probabilities": {"asystole": 0.9}}
     assert readings(46, heart, **silent)["asystole"].sign is Sign.ON
-    for reason in (Reason.LEAD_OFF, Reason.GAP, Reason.MOTION, Reason.CLIPPED, Reason.WARM_UP):
+    for reason in (Reason.LEAD_OFF, Reason.GAP, Reason.MOTION, Reason.CLIPPED):
         assert readings(46, heart, **unreadable(reason))["asystole"].sign is Sign.BLIND
     assert readings(46, heart)["asystole"].sign is Sign.HOLD  # the network sees organised rhythm
 

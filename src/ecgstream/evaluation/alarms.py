@@ -1,0 +1,300 @@
+"""The whole chain to the alert: which annotated events raise an alarm, how late, and how often one is false.
+
+Recordings run through reassembled pieces of one second, the analysis and alerting, as live; the time of an alert is when the
+chain had been *given* so much of the recording, so that every filter's and network's delay is in it (the transport's isn't).
+Every alert is answered at once, so that each event raises one of its own.
+
+| kind | annotated event |
+|---|---|
+| asystole | VFDB's ``(ASYS`` of 4 s or more |
+| vf | ``(VF``, ``(VFIB``, ``(VFL`` of 4 s or more |
+| vt | 5 or more V beats over 100/min (MIT-BIH, SVDB: by beats); ``(VT`` of 4 s or more (VFDB) |
+| extreme-tachycardia | 17 beats over 140/min, from the first of them (MIT-BIH, SVDB) |
+| extreme-bradycardia | 5 beats under 40/min, from the first of them (MIT-BIH, SVDB) |
+
+Caught: an alert of that kind stands between the onset and 10 s after the end; `any high` counts one of any high kind,
+since a fibrillation called tachycardia still brings somebody. Delay: from the onset to the alert, where none
+stood before. The limit is 10 s (IEC 60601-2-27, ANSI/AAMI EC13). False: a high alert of a kind in a
+recording in which nothing that warrants it is annotated anywhere (for VT and VF: neither of them, nor a run of three
+or more ventricular beats within 10 s of the alert).
+
+Departures: VFDB has no beats, so its rate alarms aren't judged, and its onsets are rhythm changes marked by hand to
+about a second. VFDB's recordings meet the head of a fold that has never seen their patient, where the model carries folds.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ecgstream.analysis import Analyzer
+from ecgstream.evaluation.folds import fold_for, has_folds, with_fold
+from ecgstream.evaluation.references import Reference, read_reference, records_of
+from ecgstream.evaluation.results import Cell, Evaluation, Table, Worst
+from ecgstream.evaluation.spans import Span, union
+from ecgstream.evaluation.statistics import lower_bound
+from ecgstream.evaluation.streaming import Source, read_source
+from ecgstream.limits import Limits, load_limits
+from ecgstream.messages import Ack, Alert, AlertState, Finding, Priority
+from ecgstream.reassembly import Piece
+from ecgstream.speaking import State
+from ecgstream.watch import on_ack, on_finding
+
+if TYPE_CHECKING:
+    from ecgstream import classifier
+
+DATABASES = ("vfdb", "mitdb", "svdb")
+KINDS = ("asystole", "vf", "vt", "extreme-tachycardia", "extreme-bradycardia")
+FIBRILLATION = ("VF", "VFIB", "VFL")
+LIMIT_S = 10.0
+GRACE_S = 10.0
+AT_ONCE = 8
+EPOCH_US = 1_577_836_800_000_000
+
+
+@dataclass(frozen=True)
+class Told:
+    """One alert of a recording, in seconds of it: when it was raised, and the event it was about."""
+
+    kind: str
+    raised_s: float
+    onset_s: float
+    end_s: float
+    message: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One recording: what is annotated, what was told."""
+
+    reference: Reference
+    events: dict[str, list[Span]]
+    runs: list[Span]
+    told: list[Told]
+
+
+def run(
+    data: Path,
+    model: "classifier.Model",
+    split: str,
+    done: Callable[[Any], None],
+    databases: Sequence[str] = DATABASES,
+) -> Evaluation:
+    """Judge the chain on the recordings of `data`."""
+    limits, judged = load_limits(), []
+    for reference, timed in timed_findings(data, model, split, done, databases):
+        judged.append(
+            Judged(reference, annotated(reference), ventricular_runs(reference, 3), told(timed, limits))
+        )
+    tables = [_caught(judged), _false(judged), _by_record(judged)]
+    return Evaluation("alarms", model.name, split, tables=tables, worst=_worst(judged))
+
+
+def timed_findings(
+    data: Path, model: "classifier.Model", split: str, done: Callable[[Any], None], databases: Sequence[str]
+) -> Iterator[tuple[Reference, list[tuple[float, Finding]]]]:
+    """Each recording's findings, each with how many seconds of the recording had been given when it came."""
+    wanted: dict[int | None, list[Reference]] = {}
+    for database in databases:
+        every = "all" if database == "vfdb" and has_folds(model) else split
+        for record in records_of(data, database, every):
+            reference = read_reference(data, database, record)
+            wanted.setdefault(fold_for(model, database, record), []).append(reference)
+    for fold, references in wanted.items():
+        judge = with_fold(model, fold)
+        for i in range(0, len(references), AT_ONCE):
+            lot = references[i : i + AT_ONCE]
+            sources = [read_source(data, r.database, r.record, r.patient) for r in lot]
+            for reference, findings in zip(lot, _streamed(judge, sources), strict=True):
+                yield reference, findings
+                done(reference)
+
+
+def _streamed(model: "classifier.Model", sources: Sequence[Source]) -> list[list[tuple[float, Finding]]]:
+    analyzer = Analyzer(model, len(sources))
+    found: list[list[tuple[float, Finding]]] = [[] for _ in sources]
+    for second in range(int(max(s.duration_s for s in sources)) + 1):
+        pieces = []
+        for i, s in enumerate(sources):
+            first, last = (round(t * s.fs_hz) for t in (second, second + 1))
+            samples = s.samples[first:last]
+            if samples.size:
+                pieces.append(Piece(str(i), "a", first, s.fs_hz, s.uv_per_lsb, EPOCH_US, False, samples))
+        for finding in analyzer.feed(pieces):
+            found[int(finding.device_id)].append((second + 1.0, finding))
+    return found
+
+
+def told(timed: Sequence[tuple[float, Finding]], limits: Limits) -> list[Told]:
+    """The high alerts, each answered as soon as it is raised."""
+    state, raised, ended = State("0"), dict[str, tuple[float, Alert]](), dict[str, Alert]()
+    for given_s, finding in timed:
+        for alert in on_finding(state, finding, limits, finding.end_us):
+            if alert.state is AlertState.RAISED and alert.priority is Priority.HIGH:
+                raised[alert.alert_id] = given_s, alert
+                on_ack(
+                    state, Ack(alert_id=alert.alert_id, device_id="0", by="evaluation", at_us=finding.end_us)
+                )
+            if alert.state is AlertState.ENDED:
+                ended[alert.alert_id] = alert
+    out = []
+    for key, (given_s, alert) in raised.items():
+        end_us = ended[key].end_us if key in ended else None
+        end_s = given_s if end_us is None and not timed else _seconds(end_us or timed[-1][1].end_us)
+        out.append(Told(alert.kind, given_s, _seconds(alert.onset_us), max(end_s, given_s), alert.message))
+    return out
+
+
+def _seconds(at_us: int) -> float:
+    return (at_us - EPOCH_US) / 1e6
+
+
+def annotated(reference: Reference) -> dict[str, list[Span]]:
+    """The events of each kind that the annotations hold."""
+    rhythms = reference.rhythms
+    vf = union(
+        [(i.start_s, i.end_s) for i in (*rhythms, *reference.fibrillation) if i.label in (*FIBRILLATION, "[")]
+    )
+    asystole = union([(i.start_s, i.end_s) for i in rhythms if i.label == "ASYS"])
+    vt = union([(i.start_s, i.end_s) for i in rhythms if i.label == "VT"])
+    if len(reference.beats_s):
+        vt = ventricular_runs(reference, 5)
+    events = {"asystole": asystole, "vf": vf, "vt": vt}
+    events = {kind: [s for s in spans if s[1] - s[0] >= 4 or kind == "vt"] for kind, spans in events.items()}
+    if not len(reference.beats_s):
+        events["vt"] = [s for s in events["vt"] if s[1] - s[0] >= 4]
+    events["extreme-tachycardia"] = _at_rate(reference, 17, lambda bpm: bpm > 140)
+    events["extreme-bradycardia"] = _at_rate(reference, 5, lambda bpm: bpm < 40)
+    return events
+
+
+def ventricular_runs(reference: Reference, n_beats: int) -> list[Span]:
+    """Runs of at least `n_beats` V beats over 100/min."""
+    runs, run = [], []
+    for at_s, kind in [*zip(reference.beats_s, reference.kinds, strict=True), (np.inf, "N")]:
+        if kind == "V":
+            run.append(float(at_s))
+            continue
+        if len(run) >= n_beats and 60 * (len(run) - 1) > 100 * (run[-1] - run[0]):
+            runs.append((run[0], run[-1]))
+        run = []
+    return runs
+
+
+def _at_rate(reference: Reference, n_beats: int, holds: Callable[[float], bool]) -> list[Span]:
+    """Stretches in which `n_beats` in a row have such a rate; none across fibrillation, whose beats aren't marked."""
+    beats = reference.beats_s
+    spans = []
+    for i in range(len(beats) - n_beats + 1):
+        first, last = float(beats[i]), float(beats[i + n_beats - 1])
+        fibrillates = any(f.start_s < last and f.end_s > first for f in reference.fibrillation)
+        if not fibrillates and holds(60 * (n_beats - 1) / (last - first)):
+            spans.append((first, last))
+    return union(spans)
+
+
+def _stands(alert: Told, event: Span) -> bool:
+    return alert.raised_s <= event[1] + GRACE_S and alert.end_s >= event[0] and alert.onset_s <= event[1]
+
+
+def _caught(judged: Sequence[Judged]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for kind in KINDS:
+        n = same = high = late = 0
+        delays: list[float] = []
+        patients = set()
+        for record in judged:
+            for event in record.events[kind]:
+                n += 1
+                patients.add(record.reference.patient)
+                alerts = [t for t in record.told if _stands(t, event)]
+                named = [t for t in alerts if t.kind == kind]
+                same, high = same + bool(named), high + bool(alerts)
+                if alerts and min(t.raised_s for t in alerts) >= event[0]:
+                    delays.append(min(t.raised_s for t in alerts) - event[0])
+        late = sum(d > LIMIT_S for d in delays)
+        median, p95 = (f"{np.percentile(delays, q):.1f}" if delays else "–" for q in (50, 95))
+        share = (same / n, lower_bound(same, n), high / n) if n else (None, None, None)
+        rows.append((kind, n, len(patients), *share, len(delays), median, p95, late))
+    columns = (
+        "kind",
+        "events",
+        "patients",
+        "caught",
+        "lower 90 %",
+        "any high",
+        "delays",
+        "median s",
+        "p95 s",
+        "over 10 s",
+    )
+    return Table(
+        "Events caught", columns, rows, "Delay from the annotated onset to the alert, transport aside."
+    )
+
+
+def false_alarms(record: Judged) -> list[Told]:
+    """The alerts of a recording that nothing in it warrants."""
+    has = {kind for kind in KINDS if record.events[kind]}
+    wild = {"VT", *FIBRILLATION} & {i.label for i in record.reference.rhythms} or has & {"vt", "vf"}
+    out = []
+    for alert in record.told:
+        if alert.kind in ("vt", "vf"):
+            near = any(a - GRACE_S <= alert.raised_s <= b + GRACE_S for a, b in record.runs)
+            warranted = bool(wild) or near
+        elif alert.kind == "asystole":
+            warranted = any(i.label in ("ASYS", *FIBRILLATION) for i in record.reference.rhythms)
+        else:
+            warranted = bool(wild) or alert.kind in has or not len(record.reference.beats_s)
+        if not warranted:
+            out.append(alert)
+    return out
+
+
+def _false(judged: Sequence[Judged]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for kind in (*KINDS, "all of them"):
+        hours = sum(r.reference.duration_s for r in judged) / 3600
+        found = [t for r in judged for t in false_alarms(r) if kind in (t.kind, "all of them")]
+        where = len(
+            {r.reference.record for r in judged for t in false_alarms(r) if kind in (t.kind, "all of them")}
+        )
+        rate = len(found) / hours if hours else 0.0
+        rows.append((kind, len(found), where, f"{hours:.1f}", f"{rate:.2f}", f"{24 * rate:.1f}"))
+    columns = ("kind", "false alarms", "recordings", "hours", "per hour", "per patient-day")
+    return Table(
+        "False high-priority alarms", columns, rows, "Over all recordings, in those without such a rhythm."
+    )
+
+
+def _by_record(judged: Sequence[Judged]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for record in judged:
+        events = sum(map(len, record.events.values()))
+        name = f"{record.reference.database}/{record.reference.record}"
+        rows.append((name, events, len(record.told), len(false_alarms(record))))
+    return Table("By recording", ("recording", "events", "high alerts", "false"), rows)
+
+
+def _worst(judged: Sequence[Judged]) -> list[Worst]:
+    worst = [
+        Worst(
+            r.reference.database,
+            r.reference.record,
+            max(0, t.onset_s - 10),
+            t.onset_s + 20,
+            f"false {t.message}",
+        )
+        for r in judged
+        for t in false_alarms(r)
+    ]
+    for r in judged:
+        for kind in KINDS:
+            missed = [e for e in r.events[kind] if not any(_stands(t, e) for t in r.told)]
+            worst += [
+                Worst(r.reference.database, r.reference.record, max(0, a - 10), a + 20, f"missed {kind}")
+                for a, _ in missed
+            ]
+    return worst

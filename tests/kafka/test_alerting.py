@@ -1,0 +1,224 @@
+"""Alerting on a real broker: restarts, answers that get lost or go astray, repeated findings, silent devices."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from clinical import beats, stream
+from ecgstream.alerting import run
+from ecgstream.kafka import load_settings
+from ecgstream.limits import Limits, load_limits
+from ecgstream.messages import (
+    JSON,
+    Ack,
+    Alert,
+    AlertState,
+    DeadLetter,
+    DeviceSettings,
+    Finding,
+    KindSettings,
+    Snooze,
+    decode,
+    encode,
+)
+from ecgstream.topics import Topics
+from ecgstream.watch import over_findings
+
+VT = beats(("N", 0.8, 50), ("V", 0.35, 40), ("N", 0.8, 60))
+FINDINGS = list(stream(VT, 100))
+MIDDLE = 48  # the run is going on
+
+pytestmark = pytest.mark.timeout(150)
+
+
+def quick() -> Limits:
+    """The packaged table with short waits."""
+    limits = load_limits()
+    kinds = dict(limits.kinds)
+    kinds["vt"] = msgspec.structs.replace(kinds["vt"], escalate_after_s=2.0, escalate_times=2)
+    thresholds = msgspec.structs.replace(limits.limits, signal_lost_s=5.0)
+    return msgspec.structs.replace(limits, kinds=kinds, limits=thresholds)
+
+
+class Ward:
+    """A producer of what alerting reads, and a reader of what it writes."""
+
+    def __init__(self, servers: str, topics: Topics) -> None:
+        self.servers, self.topics = servers, topics
+        self.alerts: list[Alert] = []
+        self.letters: list[DeadLetter] = []
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Ward"]:
+        self.producer = AIOKafkaProducer(bootstrap_servers=self.servers)
+        self.consumer = AIOKafkaConsumer(
+            self.topics.alerts,
+            self.topics.dead_letters,
+            bootstrap_servers=self.servers,
+            auto_offset_reset="earliest",
+        )
+        await self.producer.start()
+        await self.consumer.start()
+        try:
+            yield self
+        finally:
+            await self.consumer.stop()
+            await self.producer.stop()
+
+    @asynccontextmanager
+    async def alerting(self, limits: Limits | None = None) -> AsyncIterator[None]:
+        """A process of alerting, here as a task."""
+        settings = load_settings({}, bootstrap_servers=self.servers, topic_prefix=self.topics.prefix)
+        stop = asyncio.Event()
+        task = asyncio.create_task(run(settings, limits or load_limits(), stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 40)
+
+    async def send(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            await self.producer.send(self.topics.rhythm, encode(finding), key=finding.device_id.encode())
+        await self.producer.flush()
+
+    async def say(self, topic: str, record: Any, **where: Any) -> None:
+        headers = [("content-type", JSON.encode())]
+        await self.producer.send_and_wait(
+            topic, encode(record, JSON), key=record.device_id.encode(), headers=headers, **where
+        )
+
+    async def until(self, there: Callable[[], Any], seconds: float = 60.0) -> None:
+        """Read until `there()`; fails when it takes longer."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not there():
+            assert loop.time() < end, [(a.kind, a.revision, str(a.state)) for a in self.alerts]
+            for place, records in (await self.consumer.getmany(timeout_ms=200)).items():
+                for record in records:
+                    if place.topic == self.topics.alerts:
+                        self.alerts.append(decode(Alert, record.value))
+                    else:
+                        self.letters.append(decode(DeadLetter, record.value))
+
+    def of(self, kind: str) -> list[Alert]:
+        return [a for a in self.alerts if a.kind == kind]
+
+    def has(self, kind: str, state: AlertState) -> bool:
+        return any(a.state is state for a in self.of(kind))
+
+
+@pytest.fixture
+async def ward(bootstrap_servers: str, topics: Topics) -> AsyncIterator[Ward]:
+    async with Ward(bootstrap_servers, topics).open() as opened:
+        yield opened
+
+
+def identity(alert: Alert) -> tuple[str, int, AlertState, int]:
+    return alert.alert_id, alert.revision, alert.state, alert.onset_us
+
+
+def uninterrupted() -> list[Alert]:
+    """What the core alone says, before any escalation."""
+    return [a for a in over_findings(FINDINGS, load_limits()) if a.state is not AlertState.ESCALATED]
+
+
+async def test_a_restart_in_mid_event_and_repeated_findings_give_the_same_alerts_each_once(
+    ward: Ward,
+) -> None:
+    async with ward.alerting():
+        await ward.send(FINDINGS[:MIDDLE])
+        await ward.until(lambda: ward.of("vt"))
+    async with ward.alerting():
+        await ward.send(FINDINGS[MIDDLE - 20 :])  # the monitor was restarted, too, and begins further back
+        await ward.until(lambda: any(a.end_us is not None for a in ward.of("vt")))
+    seen = list(dict.fromkeys(identity(a) for a in ward.alerts if a.category == "physiological"))
+    assert seen == [identity(a) for a in uninterrupted()]
+
+
+async def test_answers_lost_repeated_unknown_and_astray(ward: Ward) -> None:
+    async with ward.alerting():
+        await ward.say(ward.topics.acks, Ack(alert_id="vt-00", device_id="chest-7", by="x", at_us=1))
+        await ward.producer.send_and_wait(ward.topics.acks, b'{"nonsense": 1}', key=b"chest-7")
+        await ward.send(FINDINGS[:MIDDLE])
+        await ward.until(lambda: ward.of("vt"))
+        ack = Ack(alert_id=ward.of("vt")[0].alert_id, device_id="chest-7", by="Dr. A", at_us=2)
+        for partition in range(4):  # a client with another partitioner, that sends it again and again
+            await ward.say(ward.topics.acks, ack, partition=partition)
+        await ward.until(lambda: ward.has("vt", AlertState.ACKNOWLEDGED))
+        await ward.send(FINDINGS[MIDDLE:])
+        await ward.until(lambda: ward.has("vt", AlertState.ENDED))
+        await ward.until(lambda: ward.letters)
+    revisions = [a.revision for a in ward.of("vt")]
+    assert revisions == list(range(len(revisions)))
+    answered = [a for a in ward.of("vt") if a.acknowledgement is not None]
+    assert {a.acknowledgement.by for a in answered if a.acknowledgement} == {"Dr. A"}
+    assert len(ward.letters) == 1
+    assert ward.letters[0].topic == ward.topics.acks
+
+
+async def test_an_unanswered_alert_escalates_while_its_device_is_silent_also_after_a_restart(
+    ward: Ward,
+) -> None:
+    async with ward.alerting(quick()):
+        await ward.send(FINDINGS[:MIDDLE])
+        await ward.until(lambda: ward.has("vt", AlertState.ESCALATED))
+        await ward.until(lambda: ward.has("signal-lost", AlertState.RAISED))
+    async with ward.alerting(quick()):
+        await ward.until(lambda: max((a.escalations for a in ward.of("vt")), default=0) == 2)
+    lost = ward.of("signal-lost")
+    assert [a.state for a in lost] == [AlertState.RAISED]
+    assert (lost[0].category, lost[0].device_id) == ("technical", "chest-7")
+
+
+async def test_settings_of_a_device_hold_after_a_restart_and_bad_ones_are_refused_by_name(ward: Ward) -> None:
+    off = DeviceSettings(device_id="chest-7", kinds={"vt": KindSettings(enabled=False)})
+    bad = DeviceSettings(device_id="chest-7", limits={"hart_rate": 1.0})
+    async with ward.alerting():
+        await ward.say(ward.topics.device_settings, off)
+        await ward.say(ward.topics.device_settings, bad)
+        await ward.until(lambda: ward.has("settings-refused", AlertState.RAISED))
+    assert "limits.hart_rate" in ward.of("settings-refused")[0].message
+    async with ward.alerting():
+        await ward.send(FINDINGS[:90])
+        await ward.until(lambda: ward.has("extreme-tachycardia", AlertState.RAISED))
+    assert ward.of("vt") == []
+
+
+async def test_a_snooze_is_shown_and_holds_back(ward: Ward) -> None:
+    order = Snooze(device_id="chest-7", kind="vt", until_us=2**52, by="N. B", at_us=1)
+    async with ward.alerting():
+        await ward.send(FINDINGS[:10])
+        await ward.say(ward.topics.acks, order)
+        await ward.until(lambda: ward.has("snoozed", AlertState.RAISED))
+        await ward.send(FINDINGS[10:90])
+        await ward.until(lambda: ward.has("snoozed", AlertState.UPDATED))
+    assert ward.of("vt") == []
+    assert ward.of("snoozed")[-1].evidence["held_back"] == {"vt": 1}
+
+
+async def test_two_processes_share_the_devices_and_one_goes_away(ward: Ward) -> None:
+    devices = [f"d{i}" for i in range(12)]
+
+    def of(device: str, findings: Sequence[Finding]) -> list[Finding]:
+        return [msgspec.structs.replace(f, device_id=device) for f in findings]
+
+    async with ward.alerting():
+        async with ward.alerting():
+            for device in devices:
+                await ward.send(of(device, FINDINGS[:MIDDLE]))
+            await ward.until(lambda: {a.device_id for a in ward.of("vt")} == set(devices))
+        for device in devices:
+            await ward.send(of(device, FINDINGS[MIDDLE:]))
+        await ward.until(
+            lambda: len({a.device_id for a in ward.of("vt") if a.end_us is not None}) == len(devices)
+        )
+    for device in devices:
+        assert len({a.alert_id for a in ward.of("vt") if a.device_id == device}) == 1
+        revisions = sorted({a.revision for a in ward.of("vt") if a.device_id == device})
+        assert revisions == list(range(len(revisions)))
