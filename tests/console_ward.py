@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from argon2 import PasswordHasher
 from numpy.typing import NDArray
 
-from ecgstream.console.auth import user_line
 from ecgstream.console.feed import MemoryFeed
 from ecgstream.console.server import build_server
 from ecgstream.console.settings import ConsoleSettings
@@ -56,7 +56,7 @@ def rhythm_beats(rhythm: str, seconds: float, rate: float, seed: int = 0) -> lis
     noise = np.random.default_rng(seed)
     beats, when, n = [], 0.4, 0
     while when < seconds - 0.3:
-        kind = "V" if (rhythm == "vt" and 9 < when < 19) or (rhythm == "bigeminy" and n % 2) else "N"
+        kind = "V" if (rhythm == "vt" and 10 < when < 19) or (rhythm == "bigeminy" and n % 2) else "N"
         beats.append((when, kind))
         step = 60 / (175 if kind == "V" and rhythm == "vt" else rate)
         if rhythm == "af":
@@ -75,8 +75,17 @@ def strip_of(rhythm: str, start_us: int, rate: float, seed: int = 0) -> tuple[St
     return strip, [Beat(start_us + round(t * 1e6), kind, 0.97) for t, kind in beats]
 
 
-def finding(device_id: str, end_us: int, *, rhythm: str | None = "sinus", rate: float | None = 70.0,
-            quality: Quality = Quality.FULL, reasons: list[Reason] | None = None, signal: bool = False, seed: int = 0) -> Finding:  # fmt: skip
+def finding(
+    device_id: str,
+    end_us: int,
+    *,
+    rhythm: str | None = "sinus",
+    rate: float | None = 70.0,
+    quality: Quality = Quality.FULL,
+    reasons: list[Reason] | None = None,
+    signal: bool = False,
+    seed: int = 0,
+) -> Finding:
     """What a window of 30 s ending at `end_us` shows."""
     start_us = end_us - 30_000_000
     strip, beats = strip_of(rhythm or "sinus", start_us, rate or 70.0, seed) if signal else (None, [])
@@ -121,7 +130,9 @@ def acknowledged(known: Alert, ack: Ack) -> Alert:
 def users_file(folder: Path) -> Path:
     """A users file with vera (view), anna (acknowledge) and carl (configure)."""
     path = folder / "users"
-    path.write_text("".join(user_line(n, ROLES[n], p) + "\n" for n, p in PASSWORDS.items()), encoding="utf-8")
+    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    lines = [f"{name}:{ROLES[name]}:{cheap.hash(password)}\n" for name, password in PASSWORDS.items()]
+    path.write_text("".join(lines), encoding="utf-8")
     return path
 
 

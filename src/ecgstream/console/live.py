@@ -7,7 +7,7 @@ one session.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import msgspec
@@ -84,7 +84,7 @@ class Live:
         first: Callable[[], list[bytes]],
         beat: Callable[[], bytes],
         may_go_on: Callable[[], bool],
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The page's events.
 
         `first` (a snapshot), then what is sent, a `beat` at least every `BEAT_S`, until not `may_go_on`.

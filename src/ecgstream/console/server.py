@@ -1,5 +1,6 @@
 """Run the console: its application on uvicorn, its feed on Kafka."""
 
+import socket
 from typing import Any
 
 import uvicorn
@@ -18,6 +19,15 @@ def kafka_feed(settings: ConsoleSettings) -> KafkaFeed:
     return KafkaFeed(client_options(kafka), topics, rebuild_minutes=settings.rebuild_minutes)
 
 
+class ConsoleServer(uvicorn.Server):
+    """A server that ends the live streams first when it stops: they would hold it up until the time limit."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then everything else."""
+        self.config.app.state.live.end_all()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+
 def build_server(settings: ConsoleSettings, feed: Feed) -> tuple[uvicorn.Server, list[str]]:
     """A server for the settings, and the list that its failures are written to."""
     failures: list[str] = []
@@ -34,7 +44,7 @@ def build_server(settings: ConsoleSettings, feed: Feed) -> tuple[uvicorn.Server,
         proxy_headers=bool(settings.trusted_proxies), forwarded_allow_ips=settings.trusted_proxies or "",
         ssl_certfile=settings.tls_certificate, ssl_keyfile=settings.tls_key,
     )  # fmt: skip
-    server = uvicorn.Server(config)
+    server = ConsoleServer(config)
     return server, failures
 
 

@@ -21,6 +21,8 @@ from ecgstream.messages import Finding, Quality, Strip
 RHYTHMS = ("sinus", "af", "svt", "bigeminy", "trigeminy", "idioventricular", "junctional", "block", "paced", "vt", "vf",
            "asystole", "other", "noise")  # fmt: skip
 MAX_STEP_S = 5
+ACUTE_SHOWN_S = 3
+_ACUTE = [RHYTHMS.index(name) for name in ("vt", "vf", "asystole")]
 BEAT_DELAY_S = 5
 RECENT_FINDINGS = 120
 MINUTE_US = 60_000_000
@@ -197,9 +199,9 @@ def shown_rhythm(finding: Finding) -> str | None:
 
 
 def trend(bins: NDArray[Any]) -> dict[str, list[Any]]:
-    """Minute by minute, as parallel lists.
+    """Minute by minute, as parallel lists: time [s], heart rate low, mean, high [1/min], rhythm, readable share.
 
-    Time [s], heart rate low, mean, high [1/min], main rhythm, readable share.
+    A minute's rhythm is the one that filled most of it, but seconds of VT, VF or asystole are never hidden by the rest.
     """
     rated = bins["rate_n"] > 0
     mean = bins["rate_sum"] / np.maximum(bins["rate_n"], 1)
@@ -208,7 +210,9 @@ def trend(bins: NDArray[Any]) -> dict[str, list[Any]]:
         return [round(float(v), 1) if r else None for v, r in zip(values, rated, strict=True)]
 
     named = bins["rhythm_s"].sum(axis=1) > 0
-    main = bins["rhythm_s"].argmax(axis=1) if len(bins) else []
+    weight = bins["rhythm_s"].astype(np.int64)
+    weight[:, _ACUTE] *= np.where(weight[:, _ACUTE] >= ACUTE_SHOWN_S, 1000, 1)
+    main = weight.argmax(axis=1) if len(bins) else []
     share = bins["readable_s"] / np.maximum(bins["heard_s"], 1)
     return {
         "at_s": [int(m) * 60 for m in bins["minute"]],

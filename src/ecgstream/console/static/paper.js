@@ -60,7 +60,7 @@ function line(trace, signal, range, from, seconds, marks) {
   for (let second = Math.ceil(from); second < from + seconds; second += 1) {
     const at = MARK_MM + (second - from) * MM_PER_S;
     times.push(s("path", { d: `M${at} ${height} v-1.4`, class: "second", "stroke-width": 0.3 }));
-    if (second === Math.ceil(from) || second % 5 === 0) times.push(s("text", { x: at + 0.5, y: height - 1.5, "font-size": 2.8, class: "time" }, clock(trace.start_us + second * 1e6)));
+    if (second === Math.ceil(from) || second % (seconds > 10 ? 2 : 5) === 0) times.push(s("text", { x: at + 0.5, y: height - 1.5, "font-size": 2.8, class: "time" }, clock(trace.start_us + second * 1e6)));
   }
   return s("svg", { class: "line", viewBox: `0 0 ${width} ${height}`, style: null, width: `${width}mm`, height: `${height}mm`, "aria-hidden": "true" },
     ...grid(name, width, height), times,
