@@ -20,7 +20,7 @@ from ecgstream.alerts import Stage
 from ecgstream.episodes import Action, Episode, Input, advance, input_of
 from ecgstream.events import NO_CONTACT, Reading, Sight, Sign, assess, present
 from ecgstream.limits import Limits
-from ecgstream.messages import Ack, Alert, Finding, Quality, Reason, Snooze
+from ecgstream.messages import Ack, Alert, AlertState, Finding, Quality, Reason, Snooze
 from ecgstream.speaking import Moment, State, count, is_forgotten, over, reconcile, stand, stands
 
 PAST_SESSIONS = 8
@@ -145,13 +145,22 @@ def is_over(state: State, limits: Limits, now_us: int) -> bool:
     return not waiting - {"signal-lost"}
 
 
-def over_findings(findings: Iterable[Finding], limits: Limits) -> Iterator[Alert]:
-    """The alerts of recorded findings, with event time for a clock; devices may be mixed."""
+def over_findings(findings: Iterable[Finding], limits: Limits, *, answered: bool = False) -> Iterator[Alert]:
+    """The alerts of recorded findings, with event time for a clock; devices may be mixed.
+
+    `answered`: every alert is acknowledged as it is raised, so that each event has an alert of its own and none escalates.
+    """
     states: dict[str, State] = {}
     for finding in findings:
         state = states.setdefault(finding.device_id, State(finding.device_id))
-        yield from on_finding(state, finding, limits, finding.end_us)
-        yield from on_tick(state, limits, finding.end_us)
+        out = on_finding(state, finding, limits, finding.end_us) + on_tick(state, limits, finding.end_us)
+        yield from out
+        for alert in out:
+            if answered and alert.state is AlertState.RAISED:
+                ack = Ack(
+                    alert_id=alert.alert_id, device_id=alert.device_id, by="replay", at_us=finding.end_us
+                )
+                yield from on_ack(state, ack)
 
 
 def _new_session(state: State, finding: Finding, limits: Limits, now_us: int) -> list[Alert]:
