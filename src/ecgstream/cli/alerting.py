@@ -19,8 +19,9 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option(help="Alarm table: limits, priorities, kinds (default: the packaged one)."),
         ] = None,
+        metrics_host: Annotated[str, typer.Option(help="Address for /metrics.")] = "127.0.0.1",
         metrics_port: Annotated[
-            int | None, typer.Option(help="Serve Prometheus metrics there, on loopback.")
+            int | None, typer.Option(help="Port for Prometheus metrics (none without it).")
         ] = None,
         print_table: Annotated[
             bool,
@@ -49,10 +50,10 @@ def register(app: typer.Typer) -> None:
         except (LimitsError, InvalidSettings, OSError) as error:
             typer.echo(f"alerting: {error}", err=True)
             raise typer.Exit(2) from None
-        raise typer.Exit(_run(settings, limits, metrics_port))
+        raise typer.Exit(_run(settings, limits, metrics_host, metrics_port))
 
 
-def _run(settings: object, limits: object, metrics_port: int | None) -> int:
+def _run(settings: object, limits: object, metrics_host: str, metrics_port: int | None) -> int:
     import asyncio
     import logging
     import signal
@@ -75,7 +76,7 @@ def _run(settings: object, limits: object, metrics_port: int | None) -> int:
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if metrics_port is not None:
-        start_http_server(metrics_port, addr="127.0.0.1")
+        start_http_server(metrics_port, addr=metrics_host)
     try:
         asyncio.run(until_stopped())
     except (KafkaError, LookupError, OSError) as error:
