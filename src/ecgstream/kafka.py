@@ -130,23 +130,6 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
     return context
 
 
-def faust_credentials(settings: KafkaSettings) -> Any:
-    """The same settings as Faust's `broker_credentials`; None where none are needed."""
-    from faust import SASLCredentials, SSLCredentials
-
-    if settings.security_protocol == "PLAINTEXT":
-        return None
-    options = client_options(settings)
-    if settings.security_protocol == "SSL":
-        return SSLCredentials(context=options["ssl_context"])
-    return SASLCredentials(
-        mechanism=options["sasl_mechanism"],
-        username=options["sasl_plain_username"],
-        password=options["sasl_plain_password"],
-        ssl_context=options.get("ssl_context"),
-    )
-
-
 def _secret(name: str, value: SecretStr | None, file: Path | None) -> str | None:
     if file is None:
         return None if value is None else value.get_secret_value()

@@ -11,7 +11,8 @@ import typer.main
 import yaml
 
 from ecgstream.cli import app
-from ecgstream.kafka import ENV_PREFIX, OTHER_VARIABLES, KafkaSettings
+from ecgstream.console.settings import ConsoleSettings
+from ecgstream.kafka import CONSOLE_PREFIX, ENV_PREFIX, OTHER_VARIABLES, KafkaSettings
 from ecgstream.messages import JSON, Chunk, decode
 from ecgstream.topics import Topics
 
@@ -84,23 +85,26 @@ def test_make_targets_stand() -> None:
                 assert {word for word in words[1:] if "=" not in word} <= targets, line
 
 
-@pytest.mark.parametrize("name", KafkaSettings.model_fields)
+CONSOLE = {f"{CONSOLE_PREFIX}{name.upper()}": field for name, field in ConsoleSettings.model_fields.items()}
+SETTINGS = {
+    f"{ENV_PREFIX}{name.upper()}": field for name, field in KafkaSettings.model_fields.items()
+} | CONSOLE
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_stands_in_the_configuration_page(name: str) -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    field = KafkaSettings.model_fields[name]
-    default = (
-        ""
-        if field.default is None
-        else f"`{str(field.default).lower() if field.default is True else field.default}`"
-    )
-    assert f"| `{ENV_PREFIX}{name.upper()}` | {default} | {field.description} |" in page
+    field = SETTINGS[name]
+    value = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+    default = "" if field.default in {None, ""} else f"`{value}`"
+    assert field.description
+    meaning = f"{field.description[0].upper()}{field.description[1:].removesuffix('.')}."
+    assert f"| `{name}` | {default} | {meaning} |".replace("|  |", "| |") in page
 
 
 def test_the_configuration_page_names_no_other_setting() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    known = {f"{ENV_PREFIX}{name.upper()}" for name in KafkaSettings.model_fields} | OTHER_VARIABLES
-    named = set(re.findall(r"ECGSTREAM_[A-Z_]+[A-Z]", page)) - {"ECGSTREAM_CONSOLE"}
-    assert named == known
+    assert set(re.findall(r"ECGSTREAM_[A-Z_]+[A-Z]", page)) == set(SETTINGS) | OTHER_VARIABLES
 
 
 def test_the_chunk_typed_by_hand_is_valid() -> None:

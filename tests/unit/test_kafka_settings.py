@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgstream.kafka import InvalidSettings, KafkaSettings, client_options, faust_credentials, load_settings
+from ecgstream.kafka import InvalidSettings, KafkaSettings, client_options, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,6 @@ def test_defaults_reach_a_local_broker() -> None:
         "bootstrap_servers": "localhost:9092",
         "security_protocol": "PLAINTEXT",
     }
-    assert faust_credentials(settings) is None
 
 
 def test_the_environment_is_read_and_the_command_line_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,8 +136,6 @@ def test_password_from_a_file(tmp_path: Path) -> None:
     assert options["sasl_plain_password"] == "open sesame"
     assert options["sasl_mechanism"] == "SCRAM-SHA-512"
     assert options["ssl_context"].check_hostname
-    credentials = faust_credentials(settings)
-    assert (credentials.username, credentials.password) == ("monitor", "open sesame")
     file.unlink()
     with pytest.raises(InvalidSettings, match=r"ECGSTREAM_SASL_PASSWORD_FILE: .*No such file"):
         client_options(settings)
@@ -156,7 +153,7 @@ def test_mutual_tls(certificate: tuple[Path, Path]) -> None:
     options = client_options(settings)
     assert options["ssl_context"].get_ca_certs()[0]["subject"] == ((("commonName", "ecgstream test"),),)
     assert "sasl_mechanism" not in options
-    assert faust_credentials(settings).context.check_hostname
+    assert options["ssl_context"].check_hostname
 
 
 def test_unreadable_certificates_are_named(certificate: tuple[Path, Path]) -> None:
