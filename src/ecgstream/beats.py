@@ -225,6 +225,25 @@ def _overdue(state, now):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def noise_ratio(state, since, until):  # type: ignore[no-untyped-def]
+    """Strength of what was rejected in [since, until): its upper quartile relative to the median beat there; 0 if either is missing."""
+    noise, beat = np.empty(CANDIDATES, np.float32), np.empty(CANDIDATES, np.float32)
+    n, m = 0, 0
+    for k in range(max(0, state.n_candidates - CANDIDATES), state.n_candidates):
+        j = k % CANDIDATES
+        if since <= state.time[j] < until:
+            if state.verdict[j] == REJECTED:
+                noise[n] = state.amplitude[j]
+                n += 1
+            elif state.verdict[j] == ACCEPTED:
+                beat[m] = state.amplitude[j]
+                m += 1
+    if n == 0 or m == 0:
+        return 0.0
+    return np.sort(noise[:n])[(3 * n) // 4] / np.median(beat[:m])
+
+
+@nb.njit(cache=True, nogil=True)
 def _envelope(kernel, line, n):  # type: ignore[no-untyped-def]
     """The envelope for the `n` samples after the memory, each centred `HALF` samples earlier."""
     even, odd = np.zeros(n, np.float32), np.zeros(n, np.float32)

@@ -9,6 +9,7 @@ A gap ends a run: the tail is completed by holding the last sample, the blocks t
 wholly are gap blocks, and a new run begins. A gap longer than `MAX_GAP_BLOCKS` emits that many and then jumps.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,7 +18,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream import beats, filtering, quality, resampling
+from ecgstream import beats, curve_length, filtering, quality, resampling
 from ecgstream.messages import Quality, Reason
 
 FS_HZ = resampling.MODEL_FS_HZ
@@ -35,7 +36,7 @@ SLOT = np.dtype(
         ("run_first", np.int64),  # first model sample of the run
         ("buffer", np.float32, (BLOCK,)),  # filtered samples of the next block
         ("lead_off_until", np.int64),  # model sample after the last one that came with the lead off
-        ("last_beat", np.float64),  # latest beat's position; NaN when none is known
+        ("silent_from", np.float64),  # model sample: the latest beat, or from when on beats could be seen
         ("n_pending", np.int64),
         ("pending", np.float64, (MAX_PENDING,)),  # beats decided since the last block
     ]
@@ -92,110 +93,131 @@ class Block:
 
 
 @nb.njit(cache=True, nogil=True)
-def _emit(slot_index, slot, detector, gate, out, n_out, signals, n_rows, beats_out, n_beats, is_gap):  # type: ignore[no-untyped-def]
-    """Write the slot's next block to `out`."""
-    block = out[n_out]
-    block.slot = slot_index
-    block.index = slot.next_block
-    block.first_beat = n_beats
-    block.n_beats = slot.n_pending
-    for k in range(slot.n_pending):
-        beats_out[n_beats + k] = slot.pending[k]
-        if not slot.last_beat >= slot.pending[k]:
-            slot.last_beat = slot.pending[k]
-    slot.n_pending = 0
-    block.mains_hz = 0
+def _grade(slot, detector, other, gate):  # type: ignore[no-untyped-def]
+    """Quality and reasons of the block that is complete, and whether its silence can be told."""
     end = (slot.next_block + 1) * BLOCK
-    block.silent_s = np.nan
-    if is_gap:
-        block.row = NONE
-        block.quality, block.reasons = quality.UNREADABLE, quality.GAP
-        slot.last_beat = np.nan
-    else:
-        block.row = n_rows
-        signals[n_rows] = slot.buffer
-        block.quality, block.reasons = quality.assess(gate, slot.buffer)
-        if slot.lead_off_until > end - BLOCK:
-            block.quality = quality.UNREADABLE
-            block.reasons |= quality.LEAD_OFF
-        block.silent_s = max(0.0, (end - slot.last_beat) / FS_HZ)
+    known, also, n, m = detector.recent, other.recent, detector.n_beats, other.n_beats
+    agree_long = quality.agreement(known, n, also, m, end - quality.LOOK_BACK_S * BLOCK, end)
+    agree_short = quality.agreement(known, n, also, m, end - 4 * BLOCK, end)
+    noise = beats.noise_ratio(detector, end - 4 * BLOCK, end)
+    grade, reasons = quality.assess(gate, slot.next_block, slot.buffer, agree_long, agree_short, noise)
+    if slot.lead_off_until > end - BLOCK:
+        return quality.UNREADABLE, reasons | quality.LEAD_OFF
+    return grade, reasons
+
+
+@nb.njit(cache=True, nogil=True)
+def _emit(slot_index, slot, detector, other, gate, outputs, counts, is_gap):  # type: ignore[no-untyped-def]
+    """Write the slot's next block; `counts` holds how many blocks, signals and beats were written."""
+    out, signals, beats_out = outputs
+    block = out[counts[0]]
+    end = (slot.next_block + 1) * BLOCK
+    block.slot, block.index = slot_index, slot.next_block
+    block.first_beat, block.n_beats = counts[2], slot.n_pending
+    for k in range(slot.n_pending):
+        beats_out[counts[2] + k] = slot.pending[k]
+        slot.silent_from = max(slot.silent_from, slot.pending[k])
+    counts[2] += slot.n_pending
+    slot.n_pending = 0
+    block.row, block.silent_s, block.mains_hz = NONE, np.nan, 0
+    block.quality, block.reasons = quality.UNREADABLE, quality.GAP
+    if not is_gap:
+        block.row = counts[1]
+        signals[counts[1]] = slot.buffer
+        counts[1] += 1
+        block.mains_hz = quality.mains_hz(gate, slot.next_block)
+        block.quality, block.reasons = _grade(slot, detector, other, gate)
+    if block.quality == quality.UNREADABLE:
+        slot.silent_from = end  # nobody knows what went before
+    elif not block.reasons & quality.WARM_UP:
+        block.silent_s = max(0.0, (end - slot.silent_from) / FS_HZ)
+    counts[0] += 1
     slot.next_block += 1
 
 
 @nb.njit(cache=True, nogil=True)
-def _feed(items, samples, tables, kernel, mains_kernel, wavelet, states, out, signals, beats_out):  # type: ignore[no-untyped-def]
-    slots, resamplers, filters, detectors, gates = states
-    n_out, n_rows, n_beats = 0, 0, 0
-    for item in items:
-        s = item.slot
-        slot, resampler, band, detector, gate = slots[s], resamplers[s], filters[s], detectors[s], gates[s]
-        ends = slot.running and (item.finish or item.first_sample != slot.expected)
-        begins = not item.finish and (not slot.running or item.first_sample != slot.expected)
-        table = tables[item.table_at : item.table_at + resampling.PHASES * item.table_width].reshape(
-            (resampling.PHASES, item.table_width)
-        )
-        for phase in range(2):  # first the end of the run before, then the piece itself
-            closing = phase == 0
-            if closing and not ends:
-                continue
-            if not closing and item.finish:
-                break
-            if not closing and begins:
-                _begin_run(slot, resampler, band, detector, gate, item.first_sample)
-                first_block = slot.run_first // BLOCK
-                for _ in range(min(MAX_GAP_BLOCKS, first_block - slot.next_block)):
-                    _emit(s, slot, detector, gate, out, n_out, signals, n_rows, beats_out, n_beats, True)
-                    n_beats += out[n_out].n_beats
-                    n_out += 1
-                slot.next_block = max(slot.next_block, first_block)
-            x = np.empty(0 if closing else item.n_samples, np.float32)
-            for i in range(x.size):
-                x[i] = np.float32(samples[item.at + i] * item.uv_per_lsb)
-            at = resampler.n_out
-            resampled = np.empty(np.int64((x.size + 2) * FS_HZ / slot.fs_hz) + 16 + BLOCK // 4, np.float32)
-            n = resampling.step(resampler, table, slot.expected, x, closing, resampled)
-            slot.expected += x.size
-            if item.lead_off and not closing:
-                slot.lead_off_until = np.int64(np.ceil(slot.expected * FS_HZ / slot.fs_hz))
-            done = 0
-            flushed = False
-            while done < n or (closing and not flushed):
-                flushing = done == n
-                size = min(n - done, BLOCK - (at + done) % BLOCK)
-                part = resampled[done : done + size]
-                decided = slot.pending[slot.n_pending :]
-                slot.n_pending += beats.step(detector, wavelet, part, flushing, decided)
-                filtered = np.empty(size + BLOCK, np.float32)
-                position = band.n_out
-                n_filtered = filtering.step(band, kernel, part, flushing, filtered)
-                for i in range(n_filtered):
-                    place = (position + i) % BLOCK
-                    slot.buffer[place] = filtered[i]
-                    if place == BLOCK - 1:
-                        is_gap = slot.run_first > slot.next_block * BLOCK
-                        _emit(
-                            s, slot, detector, gate, out, n_out, signals, n_rows, beats_out, n_beats, is_gap
-                        )
-                        n_beats += out[n_out].n_beats
-                        n_rows += 0 if is_gap else 1
-                        n_out += 1
-                flushed = flushing
-                done += size
-        if item.finish:
-            slot.running = False
-    return n_out
+def _begin_run(item, s, states, outputs, counts):  # type: ignore[no-untyped-def]
+    """Start every stage at the item's first sample, and emit the blocks between as gaps."""
+    slots, resamplers, filters, detectors, others, gates = states
+    slot = slots[s]
+    resampling.start(resamplers[s], slot.fs_hz, item.first_sample)
+    slot.run_first = resamplers[s].n_out
+    first_block = slot.run_first // BLOCK
+    for _ in range(min(MAX_GAP_BLOCKS, first_block - slot.next_block)):
+        _emit(s, slot, detectors[s], others[s], gates[s], outputs, counts, True)
+    slot.next_block = max(slot.next_block, first_block)
+    slot.expected = item.first_sample
+    filtering.start(filters[s], slot.run_first)
+    beats.start(detectors[s], slot.run_first)
+    curve_length.start(others[s], slot.run_first)
+    quality.start(gates[s], slot.run_first)
+    slot.silent_from = slot.run_first
+    slot.running = True
 
 
 @nb.njit(cache=True, nogil=True)
-def _begin_run(slot, resampler, band, detector, gate, first_sample):  # type: ignore[no-untyped-def]
-    resampling.start(resampler, slot.fs_hz, first_sample)
-    slot.run_first = resampler.n_out
-    slot.expected = first_sample
-    filtering.start(band, slot.run_first)
-    beats.start(detector, slot.run_first)
-    quality.start(gate, slot.run_first)
-    slot.last_beat = np.nan
-    slot.running = True
+def _part(s, part, is_end, kernels, states, outputs, counts):  # type: ignore[no-untyped-def]
+    """Take resampled signal that reaches no further than the end of a second; at a run's end complete the rest."""
+    slots, _, filters, detectors, others, gates = states
+    slot, band, gate = slots[s], filters[s], gates[s]
+    plain, without_mains, wavelet = kernels
+    slot.n_pending += beats.step(detectors[s], wavelet, part, is_end, slot.pending[slot.n_pending :])
+    curve_length.step(others[s], part)
+    filtered = np.empty(part.size + BLOCK, np.float32)
+    at = band.n_out
+    kernel = plain if quality.mains_hz(gate, at // BLOCK) == 0 else without_mains
+    for i in range(filtering.step(band, kernel, part, is_end, filtered)):
+        place = (at + i) % BLOCK
+        slot.buffer[place] = filtered[i]
+        if place == BLOCK - 1:
+            is_gap = slot.run_first > slot.next_block * BLOCK
+            _emit(s, slot, detectors[s], others[s], gate, outputs, counts, is_gap)
+
+
+@nb.njit(cache=True, nogil=True)
+def _samples(s, table, x, is_end, kernels, states, outputs, counts):  # type: ignore[no-untyped-def]
+    """Take device samples (float32, µV) of the present run, or end it."""
+    slot, resampler = states[0][s], states[1][s]
+    at = resampler.n_out
+    resampled = np.empty(np.int64((x.size + 2) * FS_HZ / slot.fs_hz) + BLOCK, np.float32)
+    n = resampling.step(resampler, table, slot.expected, x, is_end, resampled)
+    slot.expected += x.size
+    done = 0
+    while done < n:
+        size = min(n - done, BLOCK - (at + done) % BLOCK)
+        _part(s, resampled[done : done + size], False, kernels, states, outputs, counts)
+        done += size
+    if is_end:
+        _part(s, resampled[:0], True, kernels, states, outputs, counts)
+        slot.running = False
+
+
+@nb.njit(cache=True, nogil=True)
+def _feed(items, samples, tables, kernels, states, outputs):  # type: ignore[no-untyped-def]
+    """Take a batch; returns how many blocks were written."""
+    counts = np.zeros(3, np.int64)
+    nothing = np.empty(0, np.float32)
+    for item in items:
+        s = item.slot
+        slot = states[0][s]
+        size = resampling.PHASES * item.table_width
+        table = tables[item.table_at : item.table_at + size].reshape((resampling.PHASES, item.table_width))
+        is_gap = item.first_sample != slot.expected
+        if slot.running and (item.finish or is_gap):
+            _samples(s, table, nothing, True, kernels, states, outputs, counts)
+        if item.finish:
+            continue
+        if not slot.running:
+            _begin_run(item, s, states, outputs, counts)
+        raw = samples[item.at : item.at + item.n_samples]
+        quality.step(states[5][s], item.first_sample, raw, slot.fs_hz, item.uv_per_lsb)
+        if item.lead_off:
+            slot.lead_off_until = np.int64(np.ceil((slot.expected + raw.size) * FS_HZ / slot.fs_hz))
+        x = np.empty(raw.size, np.float32)
+        for i in range(raw.size):
+            x[i] = np.float32(raw[i] * item.uv_per_lsb)
+        _samples(s, table, x, False, kernels, states, outputs, counts)
+    return counts[0]
 
 
 ITEM = np.dtype(
@@ -223,6 +245,7 @@ class FrontEnd:
             np.zeros(n_slots, resampling.STATE),
             np.zeros(n_slots, filtering.STATE),
             np.zeros(n_slots, beats.STATE),
+            np.zeros(n_slots, curve_length.STATE),
             np.zeros(n_slots, quality.STATE),
         )
         self._tables: NDArray[np.float32] = np.empty(0, np.float32)
@@ -237,7 +260,7 @@ class FrontEnd:
         state["expected"] = first_sample
         state["next_block"] = int(np.ceil(first_sample * FS_HZ / fs_hz - 1e-9)) // BLOCK
         state["lead_off_until"] = 0
-        state["last_beat"] = np.nan
+        state["silent_from"] = 0.0
         state["n_pending"] = 0
         self._table(fs_hz)
 
@@ -287,7 +310,7 @@ class FrontEnd:
         out = np.zeros(n_blocks, BLOCK_OUT)
         signals = np.empty((n_blocks, BLOCK), np.float32)
         beats_out = np.empty(n_blocks * 8 + MAX_PENDING * len(items), np.float64)
-        n = _feed(items, samples, self._tables, *self._kernels, self._states, out, signals, beats_out)
+        n = _feed(items, samples, self._tables, self._kernels, self._states, (out, signals, beats_out))
         return [_block(row, signals, beats_out) for row in out[:n].tolist()]
 
 
@@ -307,6 +330,6 @@ def _block(
         found[first_beat : first_beat + n_beats],
         QUALITIES[grade],
         reasons,
-        None if silent_s != silent_s else silent_s,
+        None if math.isnan(silent_s) else silent_s,
         mains_hz or None,
     )
