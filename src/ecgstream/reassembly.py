@@ -322,7 +322,7 @@ class Stream:
         middle = sorted(map(by_place, fitting))[len(fitting) // 2]
         reach = HOLD_S * self.fs_hz
         self.start = self.expected = next(
-            by_place(held) for held in fitting if abs(by_place(held) - middle) <= reach
+            place for place in map(by_place, fitting) if place - middle <= reach
         )
         self.epoch = epoch_us(fitting[0].chunk)
         for held in fitting:
