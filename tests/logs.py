@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fakes import FakeModel, FakeScorer
 from numpy.typing import NDArray
 
 from ecgstream.analysis import Analyzer
@@ -12,6 +11,7 @@ from ecgstream.messages import Chunk, Finding
 from ecgstream.reassembly import Event, Refusal
 from ecgstream.replay import Place
 from ecgstream.sessions import Sessions
+from fakes import FakeModel, FakeScorer
 
 START_US = 1_700_000_000_000_000
 Log = list[tuple[Chunk, Place]]

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from fakes import FakeModel, FakeScorer
 
 from ecgstream.messages import MSGPACK, Chunk, DeadLetter, Finding, decode, encode
 from ecgstream.monitor import Monitor, MonitorOptions
 from ecgstream.topics import Topics
+from fakes import FakeModel, FakeScorer
 
 T = TypeVar("T")
 HEADERS = [("content-type", MSGPACK.encode())]
@@ -70,7 +70,8 @@ async def crash(servers: str, topics: Topics, after_findings: int, **options: An
 
 
 def _monitor(servers: str, topics: Topics, options: dict[str, Any]) -> Monitor:
-    given = MonitorOptions(**({"group_id": f"{topics.prefix}monitor", "commit_every_s": 0.2} | options))
+    fields: dict[str, Any] = {"group_id": f"{topics.prefix}monitor", "commit_every_s": 0.2}
+    given = MonitorOptions(**fields | options)
     model = FakeModel()
     scorer = FakeScorer(model, given.max_devices)
     return Monitor({"bootstrap_servers": servers}, topics, model, given, scorer)

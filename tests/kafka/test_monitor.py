@@ -5,12 +5,12 @@ import json
 from typing import Any
 
 import msgspec
-from logs import START_US, chunk, ecg, read
-from streams import Raw, crash, findings_until, letters_until, monitoring, publish, raw
 
 from ecgstream.messages import Chunk, Finding, encode
 from ecgstream.replay import Place
 from ecgstream.topics import Topics
+from logs import START_US, chunk, ecg, read
+from streams import Raw, crash, findings_until, letters_until, monitoring, publish, raw
 
 FS = 100
 GOOD: dict[str, Any] = {
@@ -72,7 +72,7 @@ BROKEN: list[tuple[str, Raw]] = [
     ("v: 2 is outside 1..1", broken(v=2)),
     ("rate: unknown field", broken(rate=250)),
     ("lead_off: 'no' is of type str", broken(lead_off="no")),
-    ("value: 4109 bytes for 3 samples", (b"bad", broken()[1] + b" " * (4109 - len(broken()[1] or b"")), [])),
+    ("value: 4109 bytes for 3 samples", (b"bad", (broken()[1] or b"").ljust(4109), [])),
 ]  # fmt: skip
 # Broken only beside another: the good one goes first.
 BESIDE: list[tuple[str, Raw]] = [
@@ -100,7 +100,7 @@ async def test_broken_records_go_to_the_dead_letters_and_harm_nobody(
         expected = offline(chunks)
         found = await findings_until(bootstrap_servers, topics, lambda f: len(f) >= len(expected))
         letters = await letters_until(bootstrap_servers, topics, len(kinds))
-    assert {i: f for i, f in zip(identities(found), found, strict=True)} == expected
+    assert dict(zip(identities(found), found, strict=True)) == expected
     assert len(found) == len(expected)
     assert len(letters) == len(kinds)
     by_record = {(letter.key, letter.value): letter for letter in letters}

@@ -5,10 +5,10 @@ import random
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from logs import Log, Read, chunk, ecg, read
 
 from ecgstream.messages import Chunk
 from ecgstream.replay import Place
+from logs import Log, Read, chunk, ecg, read
 
 
 def device(name: str, fs_hz: float, seconds: int, seed: int) -> list[tuple[float, Chunk]]:

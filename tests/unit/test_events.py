@@ -50,7 +50,7 @@ def test_vt_by_the_network_needs_the_rate_too() -> None:
 
 def test_asystole_is_four_seconds_without_a_beat() -> None:
     heart = beats(("N", 0.8, 50))  # the last one at 40 s
-    acute = {"acute_probabilities": {"asystole": 0.9}}
+    acute: dict[str, Any] = {"acute_probabilities": {"asystole": 0.9}}
     assert readings(42, heart, **acute)["asystole"].sign is Sign.OFF
     now = readings(43, heart, **acute)["asystole"]
     assert (now.sign, now.since_us, now.complete) == (Sign.ON, at(40), True)
@@ -58,7 +58,7 @@ def test_asystole_is_four_seconds_without_a_beat() -> None:
 
 def test_asystole_needs_a_signal_that_can_be_read() -> None:
     heart = beats(("N", 0.8, 50))
-    silent = {"acute": "asystole", "acute_probabilities": {"asystole": 0.9}}
+    silent: dict[str, Any] = {"acute": "asystole", "acute_probabilities": {"asystole": 0.9}}
     assert readings(46, heart, **silent)["asystole"].sign is Sign.ON
     for reason in (Reason.LEAD_OFF, Reason.GAP, Reason.MOTION, Reason.CLIPPED):
         assert readings(46, heart, **unreadable(reason))["asystole"].sign is Sign.BLIND
@@ -76,7 +76,11 @@ def test_a_line_that_goes_flat_after_beats_is_asystole_and_one_flat_from_the_sta
 def test_vf_is_a_wave_and_not_a_lead_off() -> None:
     acute = {"vf": 0.9, "noise": 0.1}
     assert readings(40, [], acute_probabilities=acute)["vf"].sign is Sign.ON
-    shaky = {"quality": Quality.UNREADABLE, "reasons": [Reason.MOTION], "acute_probabilities": acute}
+    shaky: dict[str, Any] = {
+        "quality": Quality.UNREADABLE,
+        "reasons": [Reason.MOTION],
+        "acute_probabilities": acute,
+    }
     assert (
         readings(40, [], **shaky)["vf"].sign is Sign.ON
     )  # fibrillation looks like noise to a detector of beats

@@ -14,8 +14,9 @@ PACKAGE = Path(ecgstream.__file__).parent
 
 # What may touch Kafka, clocks, files and screens. Every other module of the package is core.
 SHELLS = {
-    "__init__", "__main__", "alerting", "alerts_live", "faust_app", "notify", "report", "brokers", "cli", "console", "demo", "evaluation", "gateway", "kafka", "metrics", "monitor", "observability",
-    "recordings", "schema", "simulator", "topics", "training",
+    "__init__", "__main__", "alerting", "alerts_live", "brokers", "cli", "console", "demo", "evaluation",
+    "faust_app", "gateway", "kafka", "metrics", "monitor", "notify", "observability", "recordings",
+    "report", "schema", "simulator", "stored", "topics", "training",
 }  # fmt: skip
 MODULES = {
     path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()

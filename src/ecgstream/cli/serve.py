@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
             ecgstream serve --users-file users
         """
         try:
-            from ecgstream.console.server import serve_console  # noqa: PLC0415 - the console extra
+            from ecgstream.console.server import serve_console
         except ModuleNotFoundError as error:
             _stop(f"serve: {error.name} is missing; install ecgstream[console]")
         given = {"host": host, "port": port, "users_file": users_file, "database": database}
@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
             ecgstream user anna --role acknowledge >> users
         """  # fmt: skip
         try:
-            from ecgstream.console.auth import user_line  # noqa: PLC0415 - the console extra
+            from ecgstream.console.auth import user_line
         except ModuleNotFoundError as error:
             _stop(f"user: {error.name} is missing; install ecgstream[console]")
         if sys.stdin.isatty():
