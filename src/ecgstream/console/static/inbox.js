@@ -84,7 +84,7 @@ function carryOver(old, node) {
   if (!focused) return;
   const target = focused.classList.contains("note") ? after : focused.tagName === "BUTTON" ? node.querySelector("button") : null;
   (target ?? node).focus({ preventScroll: true });
-  if (target === after && selection !== null && selection !== undefined) after.setSelectionRange(selection, selection);
+  if (after && target === after && selection !== null && selection !== undefined) after.setSelectionRange(selection, selection);
 }
 
 function keys(event, main) {

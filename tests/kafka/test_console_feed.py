@@ -1,0 +1,115 @@
+"""The console's feed through a broker: what is retained, what comes live, and answers that go back."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from console_ward import acknowledged, alert, finding
+from ecgstream.console.audit import AuditEntry
+from ecgstream.console.desk import Desk
+from ecgstream.console.feed import FeedLost, KafkaFeed
+from ecgstream.console.live import Live
+from ecgstream.console.store import Store
+from ecgstream.console.ward import Ward
+from ecgstream.messages import JSON, MSGPACK, Ack, Alert, DeviceSettings, Finding, Snooze, decode, encode
+from ecgstream.topics import Topics, create
+
+
+async def until(true: Callable[[], bool], what: str, limit_s: float = 30.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def reading(servers: str, topics: Topics) -> AsyncIterator[tuple[KafkaFeed, Desk]]:
+    feed, desk = KafkaFeed({"bootstrap_servers": servers}, topics), Desk(Store(), Ward(), Live())
+    task = asyncio.create_task(feed.run(desk))
+    try:
+        yield feed, desk
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def send(servers: str, records: list[tuple[str, Any, str]]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    await producer.start()
+    for topic, record, content_type in records:
+        value = record if isinstance(record, bytes) else encode(record, content_type)
+        key = b"x" if isinstance(record, bytes) else record.device_id.encode()
+        await producer.send_and_wait(topic, value, key=key, headers=[("content-type", content_type.encode())])
+    await producer.stop()
+
+
+async def read(servers: str, topic: str, count: int) -> list[Any]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
+    await consumer.start()
+    await consumer.topics()
+    consumer.assign([TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()])
+    await consumer.seek_to_beginning()
+    records: list[Any] = []
+    deadline = time.monotonic() + 30
+    while len(records) < count:
+        assert time.monotonic() < deadline, f"{len(records)} of {count} records"
+        for batch in (await consumer.getmany(timeout_ms=200)).values():
+            records += batch
+    await consumer.stop()
+    return records
+
+
+async def test_it_rebuilds_hears_answers_and_begins_again(bootstrap_servers: str, topic_prefix: str) -> None:
+    topics = Topics(topic_prefix)
+    await create({"bootstrap_servers": bootstrap_servers}, topics, 3)
+    now = time.time_ns() // 1000
+    old = alert("old", device_id="bed-01")
+    await send(bootstrap_servers, [(topics.alerts, old, MSGPACK), (topics.alerts, b"\x00rubbish", MSGPACK),
+                                  (topics.rhythm, finding("bed-01", now - 5_000_000), MSGPACK)])  # fmt: skip
+    async with reading(bootstrap_servers, topics) as (feed, desk):
+        await until(lambda: feed.state().live and feed.state().caught_up, "not caught up")
+        await until(lambda: [a.alert_id for a in desk.store.inbox()] == ["old"], "the retained alert")
+        await until(lambda: desk.undecodable == 1, "the rubbish is counted")
+        new: list[tuple[str, Alert | Finding, str]] = [
+            (topics.alerts, alert("new", device_id="bed-02"), JSON),
+            (topics.rhythm, finding("bed-02", now), JSON),
+        ]
+        await send(bootstrap_servers, new)
+        await until(
+            lambda: len(desk.store.inbox()) == 2 and "bed-02" in desk.ward.devices, "the live records"
+        )
+        ack = Ack(alert_id="old", device_id="bed-01", by="anna", at_us=now, note="seen")
+        await feed.answer(ack)
+        await feed.answer(Snooze(device_id="bed-01", kind="af", until_us=now, by="anna", at_us=now))
+        await feed.answer(DeviceSettings(device_id="bed-01", limits={"pause_s": 4.0}))
+        assert await feed.audit(AuditEntry(at_us=now, actor="anna", action="acknowledge"))
+        await until(
+            lambda: desk.inbox()[-1]["pending"] is not None or desk.inbox()[0]["pending"] is not None,
+            "the answer",
+        )
+        await until(lambda: "bed-01" in desk.settings, "the settings")
+        await send(bootstrap_servers, [(topics.alerts, acknowledged(old, ack), MSGPACK)])
+        await until(lambda: all(a["pending"] is None for a in desk.inbox()), "the confirmation")
+    first = next(r for r in await read(bootstrap_servers, topics.acks, 2) if b"alert_id" in r.value)
+    assert first.key == b"bed-01"
+    assert decode(Ack, first.value, dict(first.headers)["content-type"].decode()) == ack
+    async with reading(bootstrap_servers, topics) as (feed, desk):
+        await until(lambda: feed.state().caught_up, "not caught up again")
+        await until(lambda: desk.store.counts()["kept"] == 2, "the history after a restart")
+        known = desk.store.get("old")
+        assert known is not None
+        assert known.acknowledgement is not None
+        assert desk.store.acks("old") == [{"by": "anna", "at_us": now, "note": "seen"}]
+
+
+async def test_a_broker_that_is_not_there_is_said_to_be_lost() -> None:
+    async with reading("127.0.0.1:1", Topics()) as (feed, _):
+        await until(lambda: "Kafka" in feed.state().detail, "no word of the lost broker")
+        assert not feed.state().live
+        with pytest.raises(FeedLost, match="can't be reached"):
+            await feed.answer(Ack(alert_id="a", device_id="b", by="c", at_us=1))
