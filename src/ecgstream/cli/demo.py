@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         partitions: Annotated[int, typer.Option(min=1, help="Of topics that are missing.")] = 4,
         speed: Annotated[
             float, typer.Option(min=0.1, max=1000.0, help="How much faster than real time.")
-        ] = 10.0,
+        ] = 20.0,
         once: Annotated[
             bool,
             typer.Option("--once", help="End after the recording; so it does anyway where no terminal is."),
