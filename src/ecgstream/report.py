@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 
+from msgspec.structs import replace
+
 from ecgstream.burdens import Burdens, add_up, by_the_minute
 from ecgstream.ecg_paper import svg
-from ecgstream.messages import Alert, AlertState, Finding, Quality
+from ecgstream.messages import Alert, Finding, Quality, Strip
 
 MOST_STRIPS = 40
+SHOWN_S = 15.0
 COLOUR = {
     "sinus": "#9ad0a5", "af": "#e07a5f", "svt": "#e0a35f", "bigeminy": "#b48ade", "trigeminy": "#cbb0ea",
     "idioventricular": "#d46ab0", "junctional": "#7fb8d6", "block": "#5f8fe0", "paced": "#8fd0cf", "vt": "#c0392b",
@@ -49,7 +52,7 @@ def page(name: str, findings: Sequence[Finding], alerts: Sequence[Alert]) -> str
         "<h2>Rhythm</h2>",
         _timeline(total),
         "<h2>Events</h2>",
-        _table(episodes),
+        _table(episodes, total.end_us),
         "<h2>Strips</h2>",
         _strips(episodes, findings),
         "<p class='note'>Made by software from one lead; no physician has read it. Rhythms and beats are a network's "
@@ -132,7 +135,7 @@ def _timeline(total: Burdens) -> str:
     return f"<svg viewBox='0 0 1000 26'>{spans}</svg><p class='key note'>{known}</p>"
 
 
-def _table(episodes: Sequence[Alert]) -> str:
+def _table(episodes: Sequence[Alert], until_us: int) -> str:
     if not episodes:
         return "<p>None.</p>"
     kinds: dict[str, list[Alert]] = {}
@@ -140,7 +143,7 @@ def _table(episodes: Sequence[Alert]) -> str:
         kinds.setdefault(alert.kind, []).append(alert)
     rows = []
     for kind, alerts in kinds.items():
-        lengths = [(a.end_us - a.onset_us) / 1e6 for a in alerts if a.end_us is not None]
+        lengths = [((until_us if a.end_us is None else a.end_us) - a.onset_us) / 1e6 for a in alerts]
         also = sum(sum((a.evidence.get("held_back") or {}).values()) for a in alerts)
         row = (
             kind,
@@ -162,10 +165,13 @@ def _strips(episodes: Sequence[Alert], findings: Sequence[Finding]) -> str:
     parts = []
     for alert in shown:
         assert alert.strip is not None
-        end = "not over" if alert.end_us is None else f"{(alert.end_us - alert.onset_us) / 1e6:.0f} s"
-        state = "" if alert.state is AlertState.ENDED else f", {alert.state}"
-        head = f"<span class='{alert.priority}'>{escape(alert.message)}</span>, {_when(alert.onset_us)}, {end}{state}"
-        strip = svg(alert.strip, alert.onset_us, alert.beats, alert.message)
+        end = (
+            "not over" if alert.end_us is None else f"lasted {_length((alert.end_us - alert.onset_us) / 1e6)}"
+        )
+        head = (
+            f"<span class='{alert.priority}'>{escape(alert.message)}</span>, {_when(alert.onset_us)}, {end}"
+        )
+        strip = svg(_around(alert.strip, alert.onset_us), alert.onset_us, alert.beats, alert.message)
         parts.append(f"<div class='episode'>{head}{strip}</div>")
     quiet = next((f for f in findings if f.signal is not None and f.quality is Quality.FULL), None)
     if not shown and quiet is not None and quiet.signal is not None:
@@ -175,6 +181,16 @@ def _strips(episodes: Sequence[Alert], findings: Sequence[Finding]) -> str:
     more = len([a for a in episodes if a.strip is not None]) - len(shown)
     parts.append(f"<p class='note'>{more} more not shown.</p>" if more > 0 else "")
     return "".join(parts) or "<p>None.</p>"
+
+
+def _around(strip: Strip, onset_us: int) -> Strip:
+    """`SHOWN_S` of a strip, with the onset at a third where it reaches so far."""
+    length = round(SHOWN_S * strip.fs_hz)
+    n = len(strip.samples) // 2
+    onset = round((onset_us - strip.start_us) / 1e6 * strip.fs_hz)
+    first = max(0, min(n - length, onset - length // 3))
+    start_us = strip.start_us + round(first / strip.fs_hz * 1e6)
+    return replace(strip, start_us=start_us, samples=strip.samples[2 * first : 2 * (first + length)])
 
 
 def _when(at_us: int) -> str:

@@ -14,6 +14,7 @@ PACKAGE = Path(ecgstream.__file__).parent
 
 # What may touch Kafka, clocks, files and screens. Every other module of the package is core.
 SHELLS = {
+    "fhir",
     "__init__", "__main__", "alerting", "alerts_live", "brokers", "cli", "console", "demo", "evaluation",
     "faust_app", "gateway", "kafka", "metrics", "monitor", "notify", "observability", "recordings",
     "report", "schema", "simulator", "stored", "topics", "training",

@@ -1,8 +1,12 @@
 """`ecgstream alerts`, `ecgstream ack`, `ecgstream snooze`: what staff see and say in a terminal."""
 
+import asyncio
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from ecgstream.messages import Priority
 
 Servers = Annotated[
     str | None,
@@ -74,6 +78,38 @@ def register(app: typer.Typer) -> None:
             lambda s: alerts_live.snooze(s, device_id, kind, minutes, _person(by), note),
         )
 
+    @app.command()
+    def notify(
+        config: Annotated[
+            Path,
+            typer.Option(exists=True, dir_okay=False, help="Apprise configuration: one service URL a line."),
+        ],
+        least: Annotated[
+            str, typer.Option("--priority", help="Least priority that is sent: high, medium or low.")
+        ] = "high",
+        bootstrap_servers: Servers = None,
+    ) -> None:
+        """Send alerts to pagers, chats or webhooks when they are raised and when they escalate.
+
+        What can't be delivered after retries becomes a technical alert. URLs hold secrets, so they come from a
+        file: see https://github.com/caronc/apprise for the services and how their URLs look.
+
+            echo 'jsons://pager.example.org/ecg' > services
+            ecgstream notify --config services
+        """
+        try:
+            from ecgstream import notify as notifying
+
+            send = notifying.apprise_sender(config)
+            priority = Priority(least)
+        except ModuleNotFoundError as error:
+            typer.echo(f"notify: {error.name} is missing; install ecgstream[notify]", err=True)
+            raise typer.Exit(2) from None
+        except (LookupError, ValueError) as error:
+            typer.echo(f"notify: {error}", err=True)
+            raise typer.Exit(2) from None
+        _run("notify", bootstrap_servers, lambda s: notifying.run(s, send, priority, asyncio.Event()))
+
 
 def _person(by: str | None) -> str:
     import getpass
@@ -82,7 +118,6 @@ def _person(by: str | None) -> str:
 
 
 def _run(command: str, bootstrap_servers: str | None, act: Any) -> None:
-    import asyncio
     import logging
 
     from aiokafka.errors import KafkaError

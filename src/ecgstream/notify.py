@@ -1,0 +1,143 @@
+"""Alerts to pagers, chats and webhooks, through Apprise; what can't be delivered is raised as an alert itself.
+
+Told are alerts when they are raised or escalated, from a least priority on. Each service is tried
+`TRIES` times with growing pauses; when one of them still hasn't taken it, a technical alert of kind
+``delivery-failed`` of the same device is published, once an alert and revision: a monitor that can't reach anybody
+must say so where it still can. Offsets are committed after that, so a restart tells again rather than not at all.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import ConsumerRecord
+
+from ecgstream.alerts import alert_id
+from ecgstream.kafka import KafkaSettings, client_options
+from ecgstream.limits import load_limits
+from ecgstream.messages import JSON, Alert, AlertState, InvalidRecord, Priority, decode, encode
+from ecgstream.topics import Topics
+
+TRIES = 4
+FIRST_PAUSE_S = 1.0
+TOO_OLD_S = 900.0  # after a long stop nobody is paged for what is over
+RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
+FAILED = "delivery-failed"
+Send = Callable[[str, str, Priority], Awaitable[bool]]
+log = logging.getLogger(__name__)
+
+
+def is_told(alert: Alert, least: Priority) -> bool:
+    """Whether a revision goes out: it calls for somebody, and isn't about a failed delivery."""
+    calls = alert.state in (AlertState.RAISED, AlertState.ESCALATED)
+    return calls and alert.kind != FAILED and RANK[alert.priority] >= RANK[least]
+
+
+def words(alert: Alert) -> tuple[str, str]:
+    """Title and text of the message."""
+    again = f", not answered ({alert.escalations}x escalated)" if alert.state is AlertState.ESCALATED else ""
+    title = f"{alert.priority.upper()} {alert.device_id}: {alert.message}{again}"
+    onset = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(alert.onset_us / 1e6))
+    return title, f"Onset {onset}. Answer: ecgstream ack {alert.alert_id}"
+
+
+async def deliver(alert: Alert, send: Send, first_pause_s: float = FIRST_PAUSE_S) -> bool:
+    """Send, with retries; False when it was not delivered."""
+    title, text = words(alert)
+    for attempt in range(TRIES):
+        if await send(title, text, alert.priority):
+            return True
+        log.warning("%s: not delivered, try %d of %d", alert.alert_id, attempt + 1, TRIES)
+        if attempt + 1 < TRIES:
+            await asyncio.sleep(first_pause_s * 2**attempt)
+    return False
+
+
+def failure(alert: Alert, now_us: int) -> Alert:
+    """The technical alert that says that `alert` reached nobody; raised and ended at once, by its id."""
+    rule = load_limits().kinds[FAILED]
+    return Alert(
+        alert_id=alert_id(alert.device_id, alert.alert_id, FAILED, alert.revision),
+        revision=0,
+        state=AlertState.RAISED,
+        device_id=alert.device_id,
+        session=alert.session,
+        kind=FAILED,
+        category=rule.category,
+        priority=rule.priority,
+        first_window=alert.first_window,
+        onset_us=now_us,
+        detected_us=now_us,
+        message=f"{rule.title}: {alert.message}",
+        evidence={"alert_id": alert.alert_id, "revision": alert.revision},
+        model=alert.model,
+        configuration=alert.configuration,
+        published_us=now_us,
+    )
+
+
+def apprise_sender(configuration: Path) -> Send:
+    """Send through the services of an Apprise configuration file. Raises `LookupError` when it names none."""
+    import apprise
+
+    config = apprise.AppriseConfig()
+    config.add(str(configuration))
+    services = apprise.Apprise()
+    services.add(config)
+    if not len(services):
+        raise LookupError(f"{configuration}: names no service that Apprise knows")
+    kinds = {
+        Priority.HIGH: apprise.NotifyType.FAILURE,
+        Priority.MEDIUM: apprise.NotifyType.WARNING,
+        Priority.LOW: apprise.NotifyType.INFO,
+    }
+
+    async def send(title: str, text: str, priority: Priority) -> bool:
+        return bool(await services.async_notify(title=title, body=text, notify_type=kinds[priority]))
+
+    return send
+
+
+async def run(settings: KafkaSettings, send: Send, least: Priority, stop: asyncio.Event) -> None:
+    """Deliver until `stop` is set."""
+    topics, options = Topics(settings.topic_prefix), client_options(settings)
+    consumer = AIOKafkaConsumer(
+        topics.alerts,
+        **options,
+        group_id=f"{settings.topic_prefix}notify",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    producer = AIOKafkaProducer(**options, acks="all")
+    await consumer.start()
+    await producer.start()
+    try:
+        while not stop.is_set():
+            for records in (await consumer.getmany(timeout_ms=500, max_records=20)).values():
+                for record in records:
+                    await _take(record, send, least, producer, topics)
+                await consumer.commit()
+    finally:
+        await producer.stop()
+        await consumer.stop()
+
+
+async def _take(
+    record: ConsumerRecord[Any, Any], send: Send, least: Priority, producer: AIOKafkaProducer, topics: Topics
+) -> None:
+    now_us = time.time_ns() // 1000
+    try:
+        alert = decode(Alert, record.value)
+    except InvalidRecord as error:
+        log.warning("%s[%d]@%d: %s", record.topic, record.partition, record.offset, error)
+        return
+    if not is_told(alert, least) or now_us / 1e6 - record.timestamp / 1e3 > TOO_OLD_S:
+        return
+    if not await deliver(alert, send):
+        headers = [("content-type", JSON.encode())]
+        value = encode(failure(alert, now_us), JSON)
+        await producer.send_and_wait(topics.alerts, value, key=alert.device_id.encode(), headers=headers)
