@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from console_ward import acknowledged, alert, finding
 from ecgstream.console.audit import AuditEntry
@@ -49,11 +49,8 @@ async def send(servers: str, records: list[tuple[str, Any, str]]) -> None:
 
 
 async def read(servers: str, topic: str, count: int) -> list[Any]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
-    await consumer.topics()
-    consumer.assign([TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()])
-    await consumer.seek_to_beginning()
     records: list[Any] = []
     deadline = time.monotonic() + 30
     while len(records) < count:

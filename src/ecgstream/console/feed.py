@@ -134,8 +134,9 @@ class KafkaFeed:
             )
             stack.push_async_callback(producer.stop)
             await producer.start()
+            read = (self._topics.alerts, self._topics.acks, self._topics.device_settings, self._topics.rhythm)
             consumer = AIOKafkaConsumer(
-                **self._options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest",
+                *read, **self._options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest",
                 request_timeout_ms=int(SEND_TIMEOUT_S * 1000), metadata_max_age_ms=30_000,
             )  # fmt: skip
             stack.push_async_callback(consumer.stop)
@@ -164,18 +165,7 @@ class KafkaFeed:
 
         Returns where the alerts and answers ended just now.
         """
-        partitions: list[TopicPartition] = []
-        for topic in (
-            self._topics.alerts,
-            self._topics.acks,
-            self._topics.device_settings,
-            self._topics.rhythm,
-        ):
-            numbers = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
-            if not numbers:
-                raise TimeoutError(f"topic {topic} does not exist yet")
-            partitions += [TopicPartition(topic, n) for n in sorted(numbers)]
-        consumer.assign(partitions)
+        partitions = sorted(consumer.assignment())
         kept = [p for p in partitions if p.topic != self._topics.rhythm]
         await consumer.seek_to_beginning(*kept)
         findings = [p for p in partitions if p.topic == self._topics.rhythm]
@@ -225,11 +215,6 @@ class KafkaFeed:
         except FeedLost:
             return False
         return True
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()
-    return consumer.partitions_for_topic(topic) or set()
 
 
 def take(desk: Desk, record: "ConsumerRecord[bytes, bytes]", topics: Topics) -> None:
