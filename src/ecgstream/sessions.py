@@ -45,9 +45,8 @@ class Sessions:
     def push(self, chunk: Chunk, source: Source, events: list[Event], refused: list[Refusal]) -> None:
         """Take the next chunk of a log: append what follows from it to `events`, what can't be to `refused`."""
         partition = source.partition
-        log_ms = self._log_ms.get(partition, 0)
-        if source.timestamp > log_ms:
-            self._log_ms[partition] = log_ms = source.timestamp
+        log_ms = max(source.timestamp, self._log_ms.get(partition, source.timestamp))
+        self._log_ms[partition] = log_ms
         device = self.devices.get(chunk.device_id)
         if device is not None and log_ms - device.heard_ms > SILENT_S * 1000:
             self._finish(chunk.device_id, events, refused)
