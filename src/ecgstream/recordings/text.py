@@ -10,6 +10,7 @@ import io
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ from numpy.typing import NDArray
 
 from ecgstream.recordings.recording import Recording, RecordingError, checked_rate, from_microvolts
 
-HERTZ = re.compile(r"([\d.,]+)\s*(?:hertz|herz|hz\b|hercios|гц|герц|赫兹|赫茲|ヘルツ|헤르츠)", re.IGNORECASE)
+HERTZ = re.compile(
+    r"(\d+(?:[.,]\d+)?)\s*(?:hertz|herz|hz\b|hercios|гц|герц|赫兹|赫茲|ヘルツ|헤르츠)", re.IGNORECASE
+)
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d+)? ?(?:[+-]\d{2}:?\d{2}|Z)")
+LOG_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}")
 UNITS = {"uv": 1.0, "µv": 1.0, "μv": 1.0, "mv": 1000.0, "v": 1e6}
 UNIT = re.compile(r"(?<![a-z])(uv|µv|μv|mv|v)(?![a-z])", re.IGNORECASE)
 TIME_S = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -27,6 +31,7 @@ NUMBER = re.compile(r"^[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?$")
 LEAD = re.compile(r"^(?:lead|ableitung|dérivation|derivación|derivazione|导联|誘導)\b[ :]*", re.IGNORECASE)
 MISSING_WORDS = {"", "nan", "na", "null", "-"}
 RATES_HZ = (50.0, 2000.0)
+MAX_SAMPLES = 1_000_000_000
 PLAUSIBLE_PEAK_UV = 20.0  # a smaller one is millivolts taken for microvolts, or no ECG
 
 
@@ -68,9 +73,8 @@ def read_text(path: Path, channel: int = 0, fs_hz: float | None = None) -> Recor
         _check_microvolts(path, first, signal)
     signal = signal * (unit_uv or 1.0)
     if header.fs_hz is None and time_columns:
-        signal, rate, start_us = _by_time(
-            path, first, table[:, time_columns[-1]], signal, header, time_columns[-1]
-        )
+        timer = _finest(time_columns, header)
+        signal, rate, start_us = _by_time(path, first, table[:, timer], signal, header, timer)
         header.start_us = header.start_us or start_us
     else:
         rate = header.fs_hz or fs_hz or 0.0
@@ -84,7 +88,7 @@ def read_text(path: Path, channel: int = 0, fs_hz: float | None = None) -> Recor
 def _is_data(line: str) -> bool:
     parts = [part.strip().strip('"') for part in re.split(r"[;,\t ]+", line.strip())]
     is_number = [bool(NUMBER.match(part)) for part in parts]
-    if any(is_number) and DATE.search(line) and ";" in line:
+    if any(is_number) and LOG_DATE.match(line) and ";" in line:
         return True  # a log whose first column is a date
     return bool(parts) and all(is_number)
 
@@ -93,7 +97,7 @@ def _read_header(lines: list[str]) -> _Header:
     header = _Header()
     for line in lines:
         if found := HERTZ.search(line):
-            header.fs_hz = float(found[1].rstrip(".,").replace(",", "."))
+            header.fs_hz = float(found[1].replace(",", "."))
         if found := DATE.search(line):
             header.start_us = _us(found[0])
         cells = [cell.strip() for row in csv.reader(io.StringIO(line)) for cell in row]
@@ -101,8 +105,9 @@ def _read_header(lines: list[str]) -> _Header:
             header.unit_uv = UNITS[cells[1].lower()]
         if len(cells) == 2 and LEAD.match(cells[0]):
             header.lead = LEAD.sub("", cells[1]).strip()[:16] or "I"
-    if lines:
-        header.names = [name.strip().strip('"') for name in re.split(r"[;\t]|,(?! )", lines[-1])]
+    titles = [line for line in lines if line.strip()]
+    if titles and header.fs_hz is None:  # with a rate it is a block of facts, not of titles
+        header.names = [name.strip().strip('"') for name in re.split(r"[;\t]|,(?! )", titles[-1])]
     return header
 
 
@@ -115,7 +120,9 @@ def _separator(lines: list[str], header: _Header) -> str:
     if not any("," in line for line in some):
         return " " if all(" " in line for line in some[:10]) else ""
     counts = {line.count(",") for line in some}
-    if counts == {1} and len(header.names) != 2 or counts == {0, 1}:
+    if not any("." in line for line in some) and (
+        (counts == {1} and len(header.names) != 2) or counts == {0, 1}
+    ):
         first = [line.split(",")[0].strip('" ') for line in some if "," in line]
         rest = [line.split(",")[1].strip('" ') for line in some if "," in line]
         is_time = counts == {1} and _increases(first)
@@ -129,7 +136,7 @@ def _increases(numbers: list[str]) -> bool:
         values = [float(number) for number in numbers]
     except ValueError:
         return False
-    return all(a < b for a, b in zip(values, values[1:], strict=False))
+    return all(a < b for a, b in pairwise(values))
 
 
 def _table(
@@ -176,6 +183,12 @@ def _time_columns(table: NDArray[np.float64], header: _Header) -> list[int]:
     return [0] if bool(np.all(np.diff(table[:, 0]) > 0)) else []
 
 
+def _finest(columns: list[int], header: _Header) -> int:
+    """Of several columns of times the one told in nanoseconds, or else the last."""
+    fine = [i for i in columns if i < len(header.names) and re.search(r"\bns\b|\[ns\]", header.names[i])]
+    return (fine or columns)[-1]
+
+
 def _by_time(
     path: Path,
     first: int,
@@ -205,16 +218,13 @@ def _by_time(
     rate = next((rate for rate in rates if RATES_HZ[0] <= rate <= RATES_HZ[1]), None)
     if rate is None:
         raise RecordingError(path, f"line {first + 1}", f"expected times of samples, found steps of {step:g}")
-    places = np.round((times - times[0]) / step).astype(np.int64)
-    gaps = steps > 1.5 * step
     # Between gaps samples are consecutive, whatever the rounding of their times.
-    runs = np.concatenate([[0], np.cumsum(gaps)])
-    starts = np.concatenate([[0], np.flatnonzero(gaps) + 1])
-    index = np.arange(len(times)) - starts[runs] + places[starts][runs]
-    if not np.all(np.diff(index) > 0):
-        index = np.arange(len(times)) + np.cumsum(
-            np.concatenate([[0], np.where(gaps, np.round(steps / step) - 1, 0)])
-        ).astype(np.int64)
+    skipped = np.where(steps > 1.5 * step, np.round(steps / step) - 1.0, 0.0)
+    index = np.arange(len(times)) + np.concatenate([[0.0], np.cumsum(skipped)]).astype(np.int64)
+    if index[-1] > MAX_SAMPLES:
+        raise RecordingError(
+            path, "times", f"expected at most {MAX_SAMPLES} samples, found a span of {index[-1]}"
+        )
     even = np.full(int(index[-1]) + 1, np.nan)
     even[index] = signal
     scale = scales[rates.index(rate)]

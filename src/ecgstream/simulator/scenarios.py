@@ -1,0 +1,79 @@
+"""Scenarios: a patient or a recording, a wearable's faults, and the alerts that must come of them, in one YAML file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from ecgstream.messages import MSGPACK, Id
+from ecgstream.recordings import Recording, RecordingError, read_recording
+from ecgstream.simulator.devices import Delivery, Device, chunks_of
+from ecgstream.simulator.faults import Fault, check, disturb, spoil
+from ecgstream.simulator.patients import Patient, synthesize
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An alert that must be raised: its kind, and where its onset must lie [s of device time]."""
+
+    kind: Id
+    after_s: float = 0.0
+    before_s: float | None = None
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file of the gallery. Either `patient` or `recording`; alerts not in `expect` may come unless in `never`.
+
+    No alert of high priority may come that `expect` doesn't name.
+    """
+
+    title: str
+    about: str
+    expect: list[Expected]
+    never: list[Id] = []
+    patient: Patient | None = None
+    recording: str | None = None
+    faults: list[Fault] = []
+    seed: int = 0
+    chunk_s: float = 1.0
+
+    def signal(self) -> Recording:
+        """The signal as the device measures it: the patient's or the recording's, with the signal faults."""
+        source = (
+            synthesize(self.patient) if self.patient is not None else read_recording(self.recording or "toy")
+        )
+        return spoil(source, self.faults, self.seed)
+
+    def deliveries(
+        self, device_id: str, session: str, start_us: int, phase_s: float = 0.0, content_type: str = MSGPACK
+    ) -> Iterator[Delivery]:
+        """What the device hands over, and when."""
+        device = Device(
+            device_id=device_id,
+            recording=self.signal(),
+            session=session,
+            start_us=start_us,
+            phase_s=phase_s,
+            chunk_s=self.chunk_s,
+            content_type=content_type,
+        )
+        return disturb(chunks_of(device), self.faults, phase_s, self.seed, content_type)
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Read a scenario; raises `RecordingError` naming the file and the field."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        scenario = msgspec.convert(content, Scenario)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecordingError(path, "text", f"expected YAML ({' '.join(str(error).split())[:200]})") from error
+    except msgspec.ValidationError as error:
+        raise RecordingError(path, "fields", str(error)) from error
+    if (scenario.patient is None) == (scenario.recording is None):
+        raise RecordingError(path, "patient, recording", "expected one of the two")
+    for i, fault in enumerate(scenario.faults):
+        try:
+            check(fault)
+        except ValueError as error:
+            raise RecordingError(path, f"faults[{i}]", str(error)) from None
+    return scenario
