@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import console_calls
 import pytest
 from starlette.testclient import TestClient
 
+import console_calls
 from console_ward import SECRET, alert, finding, users_file
 from ecgstream.console.app import create_app
 from ecgstream.console.feed import MemoryFeed

@@ -1,9 +1,9 @@
 """Ways to break the console or to get it to break others: each is refused."""
 
 import pytest
-from console_calls import ACK, enter, sign_in, state
 from starlette.testclient import TestClient
 
+from console_calls import ACK, enter, sign_in, state
 from console_ward import alert
 from ecgstream.console.feed import MemoryFeed
 

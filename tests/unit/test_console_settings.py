@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from console_calls import ACK, BASE
 from starlette.testclient import TestClient
 
+from console_calls import ACK, BASE
 from console_ward import PASSWORDS, SECRET, alert
 from ecgstream.console.app import create_app
 from ecgstream.console.auth import Role, Sessions, User, Users, parse_users, user_line
