@@ -28,7 +28,7 @@ test-faults: $(test_stamp)  ## Run the tests that kill and restart processes
 	$(PYTEST) -m faults
 
 check: $(test_stamp)  ## Lint, formatting, types, lock file
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(UV) lock --check --quiet
