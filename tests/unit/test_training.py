@@ -189,7 +189,7 @@ def folders(tmp_path: Path) -> Path:
 def test_one_command_from_folders_to_a_model_that_serves_and_a_stopped_run_goes_on(
     folders: Path, tmp_path: Path
 ) -> None:
-    config = learn.Config(epochs=1, settle_epochs=1, acute_epochs=1, n_cinc=8, n_annotated=4, stem=4, levels=(8, 8, 8))
+    config = learn.Config(epochs=2, acute_epochs=1, n_cinc=8, n_annotated=4, stem=4, levels=(8, 8, 8))
     arguments = (config, tmp_path / "run", tmp_path / "cache", torch.device("cpu"))
     metrics = course.train_model(folders, tmp_path / "small", *arguments)
     assert set(metrics) == {"cinc2017_dev", "cinc2017_tune", "acute_windows_out_of_fold"}

@@ -59,11 +59,6 @@ class Augmentation:
     filters: float = 0.3
 
 
-SETTLED = Augmentation(
-    noise=0.2, snr_db=(9.0, 30.0), stretch=0.05, flip=0.1, mains=0.05, shorten=0.2, filters=0.1
-)
-
-
 def stretched(signal: NDArray[np.int16], start: float, n: int, rate: float) -> NDArray[np.float32]:
     """`n` samples of `signal` from `start` on, `rate` of its samples to each: a heart that beats faster or slower."""
     at = start + np.arange(n) * rate

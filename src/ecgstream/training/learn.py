@@ -1,9 +1,7 @@
 """The training loop: encoder, rhythm and beat heads together; then the acute head on the frozen frames.
 
 The encoder never sees VFDB, so that the acute head's patient-wise folds on VFDB are honest without training five
-encoders. The last epochs settle on signals that are varied little: heavy noise teaches a network to do without what it
-hides, such as P waves. Weights are averaged over the steps (Polyak & Juditsky 1992, doi:10.1137/0330046), and the average is
-what is kept.
+encoders. Weights are averaged over the steps (Polyak & Juditsky 1992, doi:10.1137/0330046), and the average is what is kept.
 """
 
 import copy
@@ -23,7 +21,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ecgstream.training.corpus import Packed
-from ecgstream.training.examples import CINC, SETTLED, Augmentation, Batch, Sampler
+from ecgstream.training.examples import CINC, Augmentation, Batch, Sampler
 from ecgstream.training.network import FRAME, FS_HZ, RHYTHMS, Network, Shape, scaled
 
 RHYTHM_WEIGHT = {"A": 1.5, "O": 1.2, "~": 1.5}
@@ -35,11 +33,9 @@ class Config(Struct, forbid_unknown_fields=True):
 
     seed: int = 1
     epochs: int = 36
-    settle_epochs: int = 14
     n_cinc: int = 32
     n_annotated: int = 20
     learning_rate: float = 2e-3
-    settle_rate: float = 1e-3
     weight_decay: float = 0.03
     averaging: float = 0.999
     share_weight: float = 0.5
@@ -104,14 +100,6 @@ def _class_weights() -> list[float]:
     return [weight[r] for r in RHYTHMS]
 
 
-def rate_at(epoch: float, config: Config) -> float:
-    """The learning rate as a share of `learning_rate`: down a half cosine, and from `settle_rate` down another."""
-    if epoch < config.epochs:
-        return 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
-    settling = min(1.0, (epoch - config.epochs) / max(1, config.settle_epochs))
-    return config.settle_rate / config.learning_rate * 0.5 * (1 + math.cos(math.pi * settling))
-
-
 def prefetched(sampler: Sampler, plans: list[Any]) -> Iterator[Batch]:
     """The batches of `plans`, each made while the one before is learnt."""
     with ThreadPoolExecutor(1) as pool:
@@ -157,29 +145,25 @@ def train(
     torch.manual_seed(config.seed)
     network = Network(config.shape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     annotated = train_records["mitdb"] + train_records["svdb"]
-    cinc = train_records["cinc2017"]
-    varied, settled = (
-        Sampler(cinc, annotated, noises, how, config.seed) for how in (Augmentation(), SETTLED)
-    )
-    epochs, steps = config.epochs + config.settle_epochs, len(cinc) // config.n_cinc
+    sampler = Sampler(train_records["cinc2017"], annotated, noises, Augmentation(), config.seed)
+    steps = config.epochs * (len(train_records["cinc2017"]) // config.n_cinc)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate_at(step / steps, config) * min(1.0, (step + 1) / 200)
+        optimizer, lambda i: min(1.0, (i + 1) / 200) * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps)))
     )
     average = Averaged(network, config.averaging)
     first = _resume(run, network, average, optimizer, schedule)
-    for epoch in range(first, epochs):
+    for epoch in range(first, config.epochs):
         network.train()
         parts: dict[str, list[float]] = {"rhythm": [], "beat": []}
-        sampler = varied if epoch < config.epochs else settled
         plans = sampler.epoch(epoch, config.n_cinc, config.n_annotated)
         started = time.monotonic()
         for batch in tqdm(
             prefetched(sampler, plans),
             total=len(plans),
-            desc=f"epoch {epoch + 1}/{epochs}",
+            desc=f"epoch {epoch + 1}/{config.epochs}",
             leave=False,
         ):
             loss, part = losses(network, batch, config, device)
@@ -193,7 +177,7 @@ def train(
                 parts[name].append(value)
         line: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1)}
         line |= {name: round(float(np.mean(values)), 4) for name, values in parts.items()}
-        if (epoch + 1) % 5 == 0 or epoch + 1 == epochs:
+        if (epoch + 1) % 5 == 0 or epoch + 1 == config.epochs:
             line["tune"] = cinc_scores(tune, predict_records(average.network, tune, device))
         with (run / "progress.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
