@@ -10,6 +10,7 @@ from typing import Any
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.starlette_client import OAuth
 from httpx2 import HTTPError
+from joserfc.errors import JoseError
 from starlette.requests import Request
 
 from ecgstream.console.auth import Role
@@ -58,7 +59,7 @@ class Oidc:
         """Name and role of the person who came back; raises `SignInRefused`."""
         try:
             token = await self._client.authorize_access_token(request)
-        except (HTTPError, OAuthError, ValueError) as error:
+        except (HTTPError, OAuthError, JoseError, ValueError) as error:
             raise SignInRefused(f"the issuer's answer was not accepted ({type(error).__name__})") from error
         claims = token.get("userinfo") or {}
         name = str(claims.get("preferred_username") or claims.get("email") or claims.get("sub") or "")[:100]

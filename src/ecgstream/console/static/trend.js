@@ -130,7 +130,7 @@ export async function showTrend(place, first, { markUs = null, heightPx = 230 } 
     };
     chart = new uPlot({
       width: Math.max(260, place.clientWidth), height: heightPx, legend: { show: false }, cursor: { drag: { x: false, y: false } },
-      scales: { y: { range: (_, low, high) => { const top = Math.max(120, Math.ceil(((high ?? 100) + 8) / 20) * 20); const bottom = Math.min(40, Math.floor(((low ?? 50) - 8) / 20) * 20); return [bottom - (top - bottom) * (STRIP_PX + 6) / (heightPx - STRIP_PX - 50), top]; } } },
+      scales: { x: { range: (_, low, high) => [low, high + 60] }, y: { range: (_, low, high) => { const top = Math.max(120, Math.ceil(((high ?? 100) + 8) / 20) * 20); const bottom = Math.min(40, Math.floor(((low ?? 50) - 8) / 20) * 20); return [bottom - (top - bottom) * (STRIP_PX + 6) / (heightPx - STRIP_PX - 50), top]; } } },
       series: [{}, { stroke: "transparent", points: { show: false } }, { stroke: blue, width: 2, spanGaps: false, points: { size: 4 } }, { stroke: "transparent", points: { show: false } }],
       bands: [{ series: [3, 1], fill: `color-mix(in srgb, ${blue} 22%, transparent)` }],
       axes: [{ ...axis, values: (_, ticks) => ticks.map((t) => clock(t * 1e6).slice(0, 5)) }, { ...axis, size: 46, values: (_, ticks) => ticks.map((t) => (t < 20 ? "" : t)) }],
