@@ -54,7 +54,8 @@ def _noisy(kind: str) -> Callable[..., NDArray[np.float64]]:
     ) -> NDArray[np.float64]:
         added = noise(kind, len(signal), fs_hz, rng)
         power = amplitude_mv**2 / 8.0 / 10 ** (size / 10.0)
-        return signal + added * np.sqrt(power / max(float(np.mean(added**2)), 1e-12))
+        gain = float(np.sqrt(power / max(float(np.mean(added**2)), 1e-12)))
+        return signal + gain * added
 
     return spoil
 

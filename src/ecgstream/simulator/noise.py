@@ -81,7 +81,8 @@ def _motion(n: int, fs_hz: float, rng: np.random.Generator) -> NDArray[np.float6
         length = n - at
         steps[at:] += rng.normal(0.0, 3.0) * np.exp(-np.arange(length) / (fs_hz * rng.uniform(0.1, 0.6)))
     values: NDArray[np.float64] = slow + steps
-    return values - values.mean()
+    centred: NDArray[np.float64] = values - values.mean()
+    return centred
 
 
 def _band(values: NDArray[np.float64], fs_hz: float, low_hz: float, high_hz: float) -> NDArray[np.float64]:

@@ -83,7 +83,7 @@ def synthesize(patient: Patient, name: str = "patient") -> Recording:
     truth: list[Annotation] = []
     beats: list[_Beat] = []
     extra = np.zeros(n)
-    start_s, next_s, text = 0.0, 0.35, ""
+    start_s, next_s, text, after_pause = 0.0, 0.35, "", False
     for stretch in patient.script:
         end_s = start_s + stretch.for_s
         if TEXT[stretch.rhythm] != text:
@@ -94,11 +94,13 @@ def synthesize(patient: Patient, name: str = "patient") -> Recording:
             make = _fibrillatory if stretch.rhythm == "af" else _vf
             extra[first:last] += make(last - first, patient.fs_hz, rng)
         if stretch.rhythm in USUAL_BPM:
-            next_s = max(next_s, start_s + 0.1)
+            if not after_pause:
+                next_s = max(next_s, start_s + 0.1)
             new, next_s = _beats(stretch, next_s, end_s, rng)
             beats += new
-        else:
-            next_s = end_s + 0.1
+        elif stretch.rhythm == "pause":  # told by its RR interval
+            next_s = (beats[-1].at_s if beats else start_s) + stretch.for_s
+        after_pause = stretch.rhythm == "pause"
         start_s = end_s
     signal = _waves(beats, n, patient.fs_hz) + extra
     t = np.arange(n) / patient.fs_hz
