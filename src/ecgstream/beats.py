@@ -6,12 +6,13 @@ wave's phase matters. Each of its local maxima is a candidate. A candidate is de
 beats, both medians of what the last 10 s held; a refractory period of 200 ms; T waves told by amplitude and slope; search-back
 for a beat that is overdue. Departures:
 
-- the beats' level is the median of the maxima of seven windows of 1.5 s, whether or not they were taken for beats, so that a wrong decision never feeds
-  on itself, the level forgets after 10.5 s, and a single artefact doesn't move it;
+- the beats' level is the median of the maxima of seven windows of 1.5 s, whether or not they were taken for beats, so that
+  a wrong decision never feeds on itself, the level forgets after 10.5 s, and a single artefact doesn't move it;
 - after a beat the demand on the next candidate falls smoothly, from the full strength of that beat at 200 ms to a fifth of
   it at 440 ms (strength: the geometric mean of envelope and slope), instead of one T-wave rule at 360 ms;
 - a candidate that a much stronger one follows within 280 ms is a P wave or the complex's own first hump;
-- the threshold never falls under an eighth of the level that the last 40 s knew, nor under `FLOOR_UV`: what is left when the heart stands still is noise.
+- the threshold never falls under an eighth of the level that the last 50 s knew, nor under `FLOOR_UV`: what is left
+  when the heart stands still is noise.
 
 R peak: the extremum of the signal, against its local mean, within 80 ms of the envelope's peak; a parabola gives the fraction of a sample.
 
@@ -43,7 +44,7 @@ SEARCH_BACK_INTERVALS = 1.4
 SEARCH_BACK_THRESHOLD = 0.5
 LEVEL_WINDOW = 192  # 1.5 s
 LEVEL_WINDOWS = 7
-PAST_SECONDS = 40
+PAST_SECONDS = 50
 FLOOR_UV = 4.0
 MEMORY = 128  # samples of signal kept
 CANDIDATES = 96
@@ -222,25 +223,6 @@ def _overdue(state, now):  # type: ignore[no-untyped-def]
         if state.time[j] - last > FS_HZ * 0.36 and state.amplitude[j] > best:
             best, found = state.amplitude[j], k
     return found
-
-
-@nb.njit(cache=True, nogil=True)
-def noise_ratio(state, since, until):  # type: ignore[no-untyped-def]
-    """Strength of what was rejected in [since, until): its upper quartile relative to the median beat there; 0 if either is missing."""
-    noise, beat = np.empty(CANDIDATES, np.float32), np.empty(CANDIDATES, np.float32)
-    n, m = 0, 0
-    for k in range(max(0, state.n_candidates - CANDIDATES), state.n_candidates):
-        j = k % CANDIDATES
-        if since <= state.time[j] < until:
-            if state.verdict[j] == REJECTED:
-                noise[n] = state.amplitude[j]
-                n += 1
-            elif state.verdict[j] == ACCEPTED:
-                beat[m] = state.amplitude[j]
-                m += 1
-    if n == 0 or m == 0:
-        return 0.0
-    return np.sort(noise[:n])[(3 * n) // 4] / np.median(beat[:m])
 
 
 @nb.njit(cache=True, nogil=True)

@@ -1,17 +1,18 @@
 """Signal quality of each second, in three states with reasons: full, rate-only (beats can be trusted, waves can't), unreadable.
 
-Two stages. `step` reads the device's own samples: only there can one see rails (a run of identical extreme values that the signal enters
-by a jump), a stuck converter (nothing but one value), and mains hum (two single-frequency sums, 50 and 60 Hz; Goertzel 1958).
-`assess` looks at a block of filtered signal and at what the two beat detectors said of the last `LOOK_BACK_S`:
+Two stages. `step` reads the device's own samples: only there can one see rails (a run of identical extreme values that the signal
+enters by a jump), a stuck converter (nothing but one value), and mains hum (two single-frequency sums, 50 and 60 Hz; Goertzel 1958).
+`assess` looks at a block of filtered signal and at what the two beat detectors said of the last seconds:
 
-- their agreement (bSQI; Li, Mark & Clifford 2008, doi:10.1088/0967-3334/29/1/002), over 10 s and over 4 s;
-- the strength of what was rejected as noise, relative to the beats';
-- Hjorth's mobility (mean frequency) of 4 s of signal (Hjorth 1970, doi:10.1016/0013-4694(70)90143-4), which tells muscle
-  (fast) from motion (slow), and coarse ventricular fibrillation (2-9 Hz and little else) from both: detectors disagree
-  in it, too, and it must never be shut down as noise, so there the verdict is rate-only at worst.
+- the strength of what was rejected as noise, relative to the beats', over 4 s;
+- the detectors' agreement (bSQI; Li, Mark & Clifford 2008, doi:10.1088/0967-3334/29/1/002), over 10 s and over 4 s;
+- Hjorth's mobility (mean frequency; Hjorth 1970, doi:10.1016/0013-4694(70)90143-4) of 4 s, which tells muscle (fast) from motion (slow).
 
-Departure from the sources: agreement alone decides nothing in a second without candidates (asystole is readable).
-Memory: 10 s.
+Ventricular tachycardia and fibrillation look like noise to beat detectors and must not be shut down as such. Two things
+tell them from slow noise: they oscillate (the autocorrelation at 0.11-0.73 s comes back up), and noise adds to the beats' strength, where
+fibrillation takes the beats away (the level falls under half of what the last 50 s knew). Then the verdict is rate-only at worst.
+
+Memory: 10 s, and 50 s of the beats' level.
 """
 
 import numba as nb
@@ -33,10 +34,12 @@ JUMP = 6.0  # a second that reaches this many times the usual height is an artef
 MAINS_UV = 15.0
 MAINS_RATIO = 4.0
 MAINS_SECONDS, MAINS_OF = 3, 5
-AGREE_WITHIN = 19  # model samples, 0.15 s
-AGREE_FULL, AGREE_RATE = 0.9, 0.7
-NOISE_FULL, NOISE_RATE = 0.25, 0.4
-FAST_HZ, SLOW_HZ = 13.0, 3.0
+AGREE_FULL, AGREE_RATE = 0.85, 0.7
+NOISE_FULL, NOISE_RATE = 0.25, 0.33
+FAST_HZ = 13.0
+OSCILLATES = 0.2  # autocorrelation
+LAGS = (7, 47)  # at 64 Hz, 0.11-0.73 s
+LOST = 0.5  # of the level that was
 WARM_UP_S = 3
 
 STATE = np.dtype(
@@ -57,9 +60,10 @@ STATE = np.dtype(
         ("rail_s", np.float64, (SECONDS,)),  # by second, modulo SECONDS
         ("same_share", np.float64, (SECONDS,)),
         ("mains", np.int64, (SECONDS,)),
-        ("power", np.float64, (SECONDS, 3)),  # of signal, difference, second difference
+        ("power", np.float64, (SECONDS, 2)),  # of the signal and of its differences
         ("height", np.float64, (SECONDS,)),
         ("n_blocks", np.int64),
+        ("slow", np.float32, (256,)),  # 4 s of filtered signal at 64 Hz
     ]
 )
 
@@ -74,6 +78,7 @@ def start(state, first):  # type: ignore[no-untyped-def]
     state.same_share[:] = 0
     state.mains[:] = 0
     state.n_blocks = 0
+    state.slow[:] = 0
 
 
 @nb.njit(cache=True, nogil=True)
@@ -99,6 +104,14 @@ def _open_second(state, second, value):  # type: ignore[no-untyped-def]
     state.n_low_rail = state.n_high_rail = 0
     state.wave[:] = 1.0
     state.sum[:] = 0.0
+
+
+@nb.njit(cache=True, nogil=True)
+def _count_rail(state, value, n):  # type: ignore[no-untyped-def]
+    if value == state.highest:
+        state.n_high_rail += n
+    elif value == state.lowest:
+        state.n_low_rail += n
 
 
 @nb.njit(cache=True, nogil=True)
@@ -129,11 +142,7 @@ def step(state, first_sample, samples, fs_hz, uv_per_lsb):  # type: ignore[no-un
         if value > state.highest:
             state.highest, state.n_high_rail = value, 0
         if state.run >= rail and state.jump >= RAIL_JUMP_LSB:
-            gained = rail if state.run == rail else 1
-            if value == state.highest:
-                state.n_high_rail += gained
-            elif value == state.lowest:
-                state.n_low_rail += gained
+            _count_rail(state, value, rail if state.run == rail else 1)
         if sees_50:
             state.sum[0] += value * state.wave[0]
             state.wave[0] *= turn_50
@@ -156,43 +165,19 @@ def mains_hz(state, second):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _matched(a, n_a, b, n_b, since, until):  # type: ignore[no-untyped-def]
-    """How many of `a`'s last beats lie in [since, until), and how many of these have one of `b`'s near."""
-    n, matched = 0, 0
-    for k in range(max(0, n_a - a.size), n_a):
-        t = a[k % a.size]
-        if since <= t < until:
-            n += 1
-            for m in range(max(0, n_b - b.size), n_b):
-                if abs(b[m % b.size] - t) <= AGREE_WITHIN:
-                    matched += 1
-                    break
-    return n, matched
-
-
-@nb.njit(cache=True, nogil=True)
-def agreement(a, n_a, b, n_b, since, until):  # type: ignore[no-untyped-def]
-    """Share of both detectors' beats in [since, until) that the other has too; 1 when neither has any.
-
-    `a`, `b`: int64 rings of beat times (model samples), of which `n_a`, `n_b` were ever written.
-    """
-    n, matched = _matched(a, n_a, b, n_b, since, until)
-    m, also = _matched(b, n_b, a, n_a, since, until)
-    return (matched + also) / (n + m) if n + m > 0 else 1.0
-
-
-@nb.njit(cache=True, nogil=True)
 def _take_block(state, signal):  # type: ignore[no-untyped-def]
     place = state.n_blocks % SECONDS
-    power = np.zeros(3)
+    power = np.zeros(2)
     height = 0.0
     for i in range(BLOCK):
         height = max(height, abs(np.float64(signal[i])))
         power[0] += np.float64(signal[i]) ** 2
         if i >= 1:
             power[1] += np.float64(signal[i] - signal[i - 1]) ** 2
-        if i >= 2:
-            power[2] += np.float64(signal[i] - 2 * signal[i - 1] + signal[i - 2]) ** 2
+    half = BLOCK // 2
+    state.slow[:-half] = state.slow[half:].copy()
+    for i in range(half):
+        state.slow[state.slow.size - half + i] = signal[2 * i] + signal[2 * i + 1]
     state.power[place] = power
     state.height[place] = height
     state.n_blocks += 1
@@ -200,48 +185,75 @@ def _take_block(state, signal):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def shape(state):  # type: ignore[no-untyped-def]
-    """Hjorth's mobility [Hz] and complexity of the last 4 s of signal."""
-    total = np.zeros(3)
+def mobility_hz(state):  # type: ignore[no-untyped-def]
+    """Hjorth's mobility of the last 4 s of signal [Hz]."""
+    power, slope = 0.0, 0.0
     for k in range(min(4, state.n_blocks)):
-        total += state.power[(state.n_blocks - 1 - k) % SECONDS]
-    if total[0] == 0 or total[1] == 0:
-        return 0.0, 0.0
-    mobility = np.sqrt(total[1] / total[0])
-    return mobility * FS_HZ / (2 * np.pi), np.sqrt(total[2] / total[1]) / mobility
+        place = (state.n_blocks - 1 - k) % SECONDS
+        power += state.power[place, 0]
+        slope += state.power[place, 1]
+    return np.sqrt(slope / power) * FS_HZ / (2 * np.pi) if power > 0 else 0.0
 
 
 @nb.njit(cache=True, nogil=True)
-def assess(state, second, signal, agree_long, agree_short, noise):  # type: ignore[no-untyped-def]
-    """Quality and reasons (a bit mask) of one block: its filtered `signal` (float32 (128,), µV) in second `second`.
+def oscillation(state):  # type: ignore[no-untyped-def]
+    """How much the last 4 s repeat themselves after 0.11-0.73 s: the highest autocorrelation after its first zero, 0 to 1."""
+    y = state.slow
+    n = y.size
+    energy = np.zeros(n + 1)
+    for i in range(n):
+        energy[i + 1] = energy[i] + np.float64(y[i]) * y[i]
+    if state.n_blocks < 4 or energy[n] == 0:
+        return 0.0
+    best, has_crossed = 0.0, False
+    for lag in range(2, LAGS[1] + 1):
+        total = 0.0
+        for i in range(n - lag):
+            total += np.float64(y[i]) * y[i + lag]
+        scale = np.sqrt(energy[n - lag] * (energy[n] - energy[lag]))
+        has_crossed = has_crossed or total < 0
+        if has_crossed and lag >= LAGS[0] and scale > 0:
+            best = max(best, total / scale)
+    return best
 
-    `agree_long`, `agree_short`: the detectors' agreement over 10 and 4 s. `noise`: rejected candidates relative to beats.
-    """
-    height = _take_block(state, signal)
+
+@nb.njit(cache=True, nogil=True)
+def _is_artefact(state, height):  # type: ignore[no-untyped-def]
+    """Whether a second reaches far beyond the usual height of the last ten."""
     n = min(LOOK_BACK_S, state.n_blocks)
     heights = np.empty(n)
     for k in range(n):
         heights[k] = state.height[(state.n_blocks - 1 - k) % SECONDS]
-    usual = np.median(heights)
-    frequency, _ = shape(state)
-    grade, reasons = FULL, 0
-    if mains_hz(state, second) != 0:
-        reasons |= MAINS
-    if height < FLAT_UV / 2 or state.same_share[second % SECONDS] >= STUCK_SHARE:
+    return height > JUMP * np.median(heights)
+
+
+@nb.njit(cache=True, nogil=True)
+def assess(state, second, signal, agree_long, agree_short, noise, level):  # type: ignore[no-untyped-def]
+    """Quality and reasons (a bit mask) of one block: its filtered `signal` (float32 (128,), µV) in second `second`.
+
+    `agree_long`, `agree_short`: the detectors' agreement over 10 and 4 s. `noise`: rejected candidates relative to beats.
+    `level`: the beats' level relative to what it was.
+    """
+    height = _take_block(state, signal)
+    reasons = MAINS if mains_hz(state, second) != 0 else 0
+    place = second % SECONDS
+    if height < FLAT_UV / 2 or state.same_share[place] >= STUCK_SHARE:
         return UNREADABLE, reasons | FLAT
-    if state.rail_s[second % SECONDS] >= CLIPPED_S:
+    if state.rail_s[place] >= CLIPPED_S:
         return UNREADABLE, reasons | CLIPPED
-    is_fast, is_slow = frequency > FAST_HZ, frequency < SLOW_HZ
-    could_be_fibrillation = not is_fast and not is_slow
+    is_fast = mobility_hz(state) > FAST_HZ
     cause = MUSCLE if is_fast else MOTION
-    if height > JUMP * usual:
-        grade, reasons = UNREADABLE, reasons | MOTION
+    grade = FULL
     if agree_long < AGREE_FULL or agree_short < AGREE_FULL:
-        grade, reasons = max(grade, RATE_ONLY), reasons | DISAGREE
+        grade, reasons = RATE_ONLY, reasons | DISAGREE
     if noise > NOISE_FULL:
-        grade, reasons = max(grade, RATE_ONLY), reasons | cause
-    if (agree_short < AGREE_RATE or noise > NOISE_RATE) and not could_be_fibrillation:
-        grade, reasons = UNREADABLE, reasons | cause
+        grade, reasons = RATE_ONLY, reasons | cause
+    if _is_artefact(state, height):
+        grade, reasons = UNREADABLE, reasons | MOTION
+    elif agree_short < AGREE_RATE or noise > NOISE_RATE:
+        is_rhythm = level < LOST or (not is_fast and oscillation(state) >= OSCILLATES)
+        if not is_rhythm:
+            grade, reasons = UNREADABLE, reasons | cause
     if (second + 1) * BLOCK - state.first < WARM_UP_S * FS_HZ:
         grade, reasons = max(grade, RATE_ONLY), reasons | WARM_UP
     return grade, reasons

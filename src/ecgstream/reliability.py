@@ -1,0 +1,65 @@
+"""What the beat detectors' memories tell of the signal: how far they agree, how strong the noise is, what became of the beats.
+
+All functions read the state records of `beats` and `curve_length`.
+"""
+
+import numba as nb
+import numpy as np
+
+FS_HZ = 128
+AGREE_WITHIN = 19  # model samples, 0.15 s
+ACCEPTED, REJECTED = 1, 2  # a candidate's verdict in `beats`
+
+
+@nb.njit(cache=True, nogil=True)
+def _matched(a, n_a, b, n_b, since, until):  # type: ignore[no-untyped-def]
+    """How many of `a`'s last beats lie in [since, until), and how many of these have one of `b`'s near."""
+    n, matched = 0, 0
+    for k in range(max(0, n_a - a.size), n_a):
+        t = a[k % a.size]
+        if since <= t < until:
+            n += 1
+            for m in range(max(0, n_b - b.size), n_b):
+                if abs(b[m % b.size] - t) <= AGREE_WITHIN:
+                    matched += 1
+                    break
+    return n, matched
+
+
+@nb.njit(cache=True, nogil=True)
+def agreement(a, n_a, b, n_b, since, until):  # type: ignore[no-untyped-def]
+    """Share of both detectors' beats in [since, until) that the other has too; 1 when neither has any.
+
+    `a`, `b`: int64 rings of beat times (model samples), of which `n_a`, `n_b` were ever written.
+    """
+    n, matched = _matched(a, n_a, b, n_b, since, until)
+    m, also = _matched(b, n_b, a, n_a, since, until)
+    return (matched + also) / (n + m) if n + m > 0 else 1.0
+
+
+@nb.njit(cache=True, nogil=True)
+def noise_ratio(detector, since, until):  # type: ignore[no-untyped-def]
+    """Strength of what was rejected in [since, until): its upper quartile relative to the median beat there; 0 if either is missing."""
+    size = detector.time.size
+    noise, beat = np.empty(size, np.float32), np.empty(size, np.float32)
+    n, m = 0, 0
+    for k in range(max(0, detector.n_candidates - size), detector.n_candidates):
+        j = k % size
+        if since <= detector.time[j] < until:
+            if detector.verdict[j] == REJECTED:
+                noise[n] = detector.amplitude[j]
+                n += 1
+            elif detector.verdict[j] == ACCEPTED:
+                beat[m] = detector.amplitude[j]
+                m += 1
+    if n == 0 or m == 0:
+        return 0.0
+    return np.sort(noise[:n])[(3 * n) // 4] / np.median(beat[:m])
+
+
+@nb.njit(cache=True, nogil=True)
+def level_kept(detector):  # type: ignore[no-untyped-def]
+    """The beats' level relative to that of the last 50 s (the 80th percentile of its seconds' maxima)."""
+    n = min(detector.second_maximum.size, (detector.n_in - detector.first) // FS_HZ)
+    past = np.sort(detector.second_maximum[:n])[(8 * n) // 10] if n > 0 else np.float32(0.0)
+    return detector.level / past if past > 0 else 1.0
