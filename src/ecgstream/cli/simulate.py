@@ -52,6 +52,12 @@ def register(app: typer.Typer) -> None:
         buffer: Annotated[
             Path | None, typer.Option(help="Folder in which chunks wait while the broker is away.")
         ] = None,
+        out: Annotated[
+            Path | None,
+            typer.Option(
+                help="Stream nothing: write the signal to this folder as a WFDB record, its truth as annotations."
+            ),
+        ] = None,
         bootstrap_servers: Annotated[
             str | None,
             typer.Option(help="Brokers, host:port (default: ECGSTREAM_BOOTSTRAP_SERVERS, localhost:9092)."),
@@ -65,24 +71,33 @@ def register(app: typer.Typer) -> None:
             ecgstream simulate toy --speed 10
 
             ecgstream simulate toy --devices 2000 --for 60
+
+            ecgstream simulate simulators/scenarios/asystole.yaml
         """
         import time
+        from dataclasses import replace
 
         from ecgstream.gateway import OutboxError
         from ecgstream.kafka import InvalidSettings
         from ecgstream.recordings import RecordingError, read_recording
         from ecgstream.simulator.devices import deliveries_of, fleet, merged
+        from ecgstream.simulator.patients import write
+        from ecgstream.simulator.scenarios import read_scenario
 
         try:
             times = _speed(speed)
-            recording = read_recording(source, channel, fs)
+            scenario = read_scenario(Path(source)) if source.endswith((".yaml", ".yml")) else None
+            recording = scenario.signal() if scenario else read_recording(source, channel, fs)
+            if out is not None:
+                typer.echo(f"{write(replace(recording, name=_slug(Path(source).stem)), out)}")
+                return
             length_s = recording.duration_s if for_s is None else for_s
             now_us = time.time_ns() // 1000
             ahead_s = length_s * (1 - 1 / times) if times else length_s
             members = fleet(
                 recording,
                 devices,
-                prefix=device_id or f"sim-{_slug(recording.name)}",
+                prefix=device_id or f"sim-{_slug(Path(source).stem)}",
                 session=session or f"s{now_us // 1000}",
                 start_us=now_us - round(max(0.0, ahead_s) * 1e6),
                 phase_spread_s=chunk_s if phase_spread is None else phase_spread,
@@ -90,7 +105,9 @@ def register(app: typer.Typer) -> None:
                 content_type=f"application/{encoding.value}",
                 loop=for_s is not None,
             )
-            deliveries = merged([deliveries_of(member) for member in members])
+            deliveries = merged(
+                [scenario.deliveries_of(member) if scenario else deliveries_of(member) for member in members]
+            )
             pace = _run(deliveries, times, for_s, buffer, bootstrap_servers, length_s)
         except (RecordingError, InvalidSettings, OutboxError, ValueError, OSError) as error:
             typer.echo(f"simulate: {error}", err=True)

@@ -12,6 +12,7 @@ waves of 4 to 8 Hz and RR intervals without memory; VF is one oscillation of wan
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -251,10 +252,11 @@ def _slow(n: int, fs_hz: float, up_to_hz: float, rng: np.random.Generator) -> ND
     return values / max(float(values.std()), 1e-12)
 
 
-def write(recording: Recording, folder: str) -> None:
-    """Write the recording as a WFDB record with its annotations as ``.atr``."""
+def write(recording: Recording, folder: Path) -> Path:
+    """Write the recording as a WFDB record, its annotations as ``.atr``; gives the header's path."""
     import wfdb
 
+    folder.mkdir(parents=True, exist_ok=True)
     wfdb.wrsamp(
         recording.name,
         fs=recording.fs_hz,
@@ -264,7 +266,7 @@ def write(recording: Recording, folder: str) -> None:
         fmt=["16"],
         adc_gain=[1000.0 / recording.uv_per_lsb],
         baseline=[0],
-        write_dir=folder,
+        write_dir=str(folder),
     )
     if recording.annotations:
         wfdb.wrann(
@@ -273,5 +275,6 @@ def write(recording: Recording, folder: str) -> None:
             np.array([a.sample for a in recording.annotations]),
             [a.symbol for a in recording.annotations],
             aux_note=[a.text for a in recording.annotations],
-            write_dir=folder,
+            write_dir=str(folder),
         )
+    return folder / f"{recording.name}.hea"

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from ecgstream.messages import MSGPACK, Id
+from ecgstream.messages import Id
 from ecgstream.recordings import Recording, RecordingError, read_recording
 from ecgstream.simulator.devices import Delivery, Device, chunks_of
 from ecgstream.simulator.faults import Fault, check, disturb, spoil
@@ -35,7 +35,6 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recording: str | None = None
     faults: list[Fault] = []
     seed: int = 0
-    chunk_s: float = 1.0
 
     def signal(self) -> Recording:
         """The signal as the device measures it: the patient's or the recording's, with the signal faults."""
@@ -44,20 +43,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
         return spoil(source, self.faults, self.seed)
 
-    def deliveries(
-        self, device_id: str, session: str, start_us: int, phase_s: float = 0.0, content_type: str = MSGPACK
-    ) -> Iterator[Delivery]:
-        """What the device hands over, and when."""
-        device = Device(
-            device_id=device_id,
-            recording=self.signal(),
-            session=session,
-            start_us=start_us,
-            phase_s=phase_s,
-            chunk_s=self.chunk_s,
-            content_type=content_type,
-        )
-        return disturb(chunks_of(device), self.faults, phase_s, self.seed, content_type)
+    def deliveries_of(self, device: Device) -> Iterator[Delivery]:
+        """What a device with this scenario's signal hands over, and when, with the stream faults."""
+        return disturb(chunks_of(device), self.faults, device.phase_s, self.seed, device.content_type)
 
 
 def read_scenario(path: Path) -> Scenario:

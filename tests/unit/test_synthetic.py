@@ -1,0 +1,139 @@
+"""Synthetic patients: the truth is true, and the waveform is ECGSYN's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ecgstream.cli import app
+from ecgstream.recordings import RecordingError, read_recording
+from ecgstream.simulator.patients import TEXT, Patient, Stretch, synthesize
+from ecgstream.simulator.scenarios import read_scenario
+
+GALLERY = Path(__file__).parents[2] / "simulators" / "scenarios"
+
+
+def patient(*script: tuple[str, float, float | None], **more: object) -> Patient:
+    stretches = [Stretch(rhythm=rhythm, for_s=for_s, bpm=bpm) for rhythm, for_s, bpm in script]
+    return Patient(script=stretches, **more)  # type: ignore[arg-type]
+
+
+def beats(recording: object, symbol: str | None = None) -> np.ndarray:
+    annotations = recording.annotations  # type: ignore[attr-defined]
+    return np.array([a.sample for a in annotations if a.symbol != "+" and symbol in (None, a.symbol)]) / 250.0
+
+
+def test_equal_seeds_give_equal_patients() -> None:
+    one, two, other = (synthesize(patient(("af", 20, None), seed=seed)) for seed in (1, 1, 2))
+    assert np.array_equal(one.samples, two.samples)
+    assert one.annotations == two.annotations
+    assert not np.array_equal(one.samples, other.samples)
+
+
+def test_rhythm_changes_stand_where_they_happen() -> None:
+    made = synthesize(
+        patient(("sinus", 10, 60), ("vt", 5, 180), ("asystole", 6, None), ("vf", 4, None), ("sinus", 5, 60))
+    )
+    assert made.annotations is not None
+    changes = [(a.sample / 250.0, a.text) for a in made.annotations if a.symbol == "+"]
+    assert changes == [(0.0, "(N"), (10.0, "(VT"), (15.0, "(ASYS"), (21.0, "(VF"), (25.0, "(N")]
+    assert len(made.samples) == 7500
+    assert not ((beats(made) > 15.4) & (beats(made) < 25.0)).any()
+
+
+def test_annotated_beats_are_the_peaks() -> None:
+    made = synthesize(patient(("sinus", 30, 72), noise_mv=0.0))
+    for at in beats(made)[1:-1]:
+        i = round(at * 250)
+        around = made.samples[i - 40 : i + 40]
+        assert abs(int(around.argmax()) - 40) <= 2
+
+
+@pytest.mark.parametrize(("rhythm", "bpm"), [("sinus", 70.0), ("af", 110.0), ("svt", 180.0), ("vt", 160.0)])
+def test_rates_are_as_scripted(rhythm: str, bpm: float) -> None:
+    at = beats(synthesize(patient((rhythm, 120, bpm))))
+    assert 60.0 / np.diff(at).mean() == pytest.approx(bpm, rel=0.05)
+
+
+def test_af_is_irregular_and_sinus_is_not() -> None:
+    spread = {rhythm: np.diff(beats(synthesize(patient((rhythm, 120, 90))))) for rhythm in ("af", "sinus")}
+    assert spread["af"].std() / spread["af"].mean() > 0.15
+    assert spread["sinus"].std() / spread["sinus"].mean() < 0.05
+
+
+@pytest.mark.parametrize(("rhythm", "share"), [("bigeminy", 1 / 2), ("trigeminy", 1 / 3)])
+def test_patterns_of_ectopy(rhythm: str, share: float) -> None:
+    made = synthesize(patient((rhythm, 60, 75)))
+    assert len(beats(made, "V")) / len(beats(made)) == pytest.approx(share, abs=0.03)
+
+
+def test_a_pause_is_told_by_its_interval() -> None:
+    made = synthesize(patient(("sinus", 20, 60), ("pause", 3.5, None), ("sinus", 20, 60)))
+    assert np.diff(beats(made)).max() == pytest.approx(3.5, abs=0.01)
+
+
+def test_a_normal_beat_is_the_one_of_neurokit2() -> None:
+    neurokit2 = pytest.importorskip("neurokit2")
+    theirs = np.asarray(
+        neurokit2.ecg_simulate(
+            duration=8, sampling_rate=250, heart_rate=60, heart_rate_std=0, noise=0, random_state=1
+        )
+    )
+    ours = synthesize(patient(("sinus", 12, 60), noise_mv=0.0)).samples.astype(float)
+    their_peaks = [i for i in range(300, 1700) if theirs[i] == theirs[i - 60 : i + 60].max()]
+    at = their_peaks[1]
+    beat = theirs[at - 100 : at + 125]
+    i = round(beats(synthesize(patient(("sinus", 12, 60))))[4] * 250)
+    own = max(
+        (np.corrcoef(beat, ours[i + shift - 100 : i + shift + 125])[0, 1] for shift in range(-5, 6)),
+    )
+    assert own > 0.98
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (patient(("tango", 10, None)), r"script\[0\].rhythm: expected one of sinus"),
+        (patient(("sinus", 0, None)), r"script\[0\].for_s: expected seconds"),
+        (patient(("sinus", 10, 900)), r"script\[0\].bpm: expected 10 to 300"),
+        (patient(), "script: expected at least one rhythm"),
+    ],
+)
+def test_scripts_that_cannot_be_are_refused(broken: Patient, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        synthesize(broken)
+
+
+def test_every_rhythm_can_be_made() -> None:
+    for rhythm in TEXT:
+        assert len(synthesize(patient(("sinus", 3, None), (rhythm, 5, None))).samples) == 2000
+
+
+def test_a_written_patient_reads_back(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["simulate", str(GALLERY / "asystole.yaml"), "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    back = read_recording(tmp_path / "asystole.hea")
+    made = read_scenario(GALLERY / "asystole.yaml").signal()
+    assert np.array_equal(back.samples, made.samples)
+    assert back.annotations == made.annotations
+    assert (back.fs_hz, back.uv_per_lsb) == (made.fs_hz, made.uv_per_lsb)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title: [", "text: expected YAML"),
+        ("title: t\nabout: a\nexpect: []\n", "patient, recording: expected one of the two"),
+        ("title: t\nabout: a\nexpect: []\nrecording: toy\nspeed: 3\n", "fields: .*unknown field `speed`"),
+        (
+            "title: t\nabout: a\nexpect: []\nrecording: toy\nfaults: [{kind: x}]\n",
+            r"faults\[0\]: kind: expected one of",
+        ),
+    ],
+)
+def test_scenarios_that_cannot_be_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(text)
+    with pytest.raises(RecordingError, match=message):
+        read_scenario(path)
