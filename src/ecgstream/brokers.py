@@ -215,8 +215,9 @@ class Broker:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
-            # After a crash the controller lets a broker in again only once its old session has run out.
-            "broker.session.timeout.ms": "3000",
+            # Patient, for machines with more to do than they can: a broker that is late loses its partitions. After
+            # a crash, though, it is let in again only once this has run out.
+            "broker.session.timeout.ms": "15000",
             "broker.heartbeat.interval.ms": "500",
             "log.segment.bytes": str(64 * 1024 * 1024),
             **self.properties,

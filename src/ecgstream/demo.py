@@ -162,7 +162,7 @@ async def _process(name: str, place: Place, folder: Path) -> AsyncIterator[async
     with (folder / f"{name}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ecgstream", name,
-            cwd=folder, env=place.environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+            cwd=folder, env={**place.environment, "TMPDIR": str(folder)}, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,
         )  # fmt: skip
     try:

@@ -32,6 +32,8 @@ def demo(folder: Path, *options: str, **environment: str) -> Iterator[subprocess
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.wait(WAIT_S)
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def processes_of(folder: Path) -> list[str]:
