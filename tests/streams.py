@@ -7,12 +7,15 @@ from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from ecgstream.analysis import Analyzer
 from ecgstream.messages import MSGPACK, Chunk, DeadLetter, Finding, decode, encode
 from ecgstream.monitor import Monitor, MonitorOptions
 from ecgstream.topics import Topics
 from fakes import FakeModel, FakeScorer
+from logs import Memoryless
 
 T = TypeVar("T")
+DEVICES = 64
 HEADERS = [("content-type", MSGPACK.encode())]
 Raw = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 
@@ -73,13 +76,13 @@ def _monitor(servers: str, topics: Topics, options: dict[str, Any]) -> Monitor:
     fields: dict[str, Any] = {"group_id": f"{topics.prefix}monitor", "commit_every_s": 0.2}
     given = MonitorOptions(**fields | options)
     model = FakeModel()
-    scorer = FakeScorer(model, given.max_devices)
-    return Monitor({"bootstrap_servers": servers}, topics, model, given, scorer)
+    analyzer = Analyzer(model, DEVICES, FakeScorer(model, DEVICES), Memoryless(DEVICES))
+    return Monitor({"bootstrap_servers": servers}, topics, analyzer, given)
 
 
 @asynccontextmanager
 async def monitoring(servers: str, topics: Topics, **options: Any) -> AsyncIterator[asyncio.Task[None]]:
-    """A monitor with the fake network, in this process, while the block runs; then it stops cleanly."""
+    """A monitor with the fake network and the memoryless front end, in this process, while the block runs; then it stops cleanly."""
     stop = asyncio.Event()
     task = asyncio.create_task(_monitor(servers, topics, options).run(stop))
     try:

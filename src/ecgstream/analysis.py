@@ -74,6 +74,10 @@ class Analyzer:
         self, model: Model, max_devices: int, scorer: Scorer | None = None, front: Front | None = None
     ) -> None:
         self.model = model
+        self.max_devices = max_devices
+        self.network_batches: list[
+            int
+        ] = []  # of the last call of `feed`: streams in each call of the network
         self._scorer: Scorer
         if scorer is None:
             if not isinstance(model, classifier.Model):
@@ -92,6 +96,7 @@ class Analyzer:
 
         Raises RuntimeError when a piece has no slot: sessions must be limited before they come here.
         """
+        self.network_batches = []
         findings: list[Finding] = []
         batch: list[tuple[int, Piece]] = []
         for event in events:
@@ -181,6 +186,7 @@ class Analyzer:
             signals = np.array([block.signal for block in scored], np.float32)
             seconds = np.array([block.index % WINDOW_S for block in scored], np.int64)
             self._rings[slots, seconds] = np.rint(np.clip(signals, -LIMIT_UV, LIMIT_UV)).astype(np.int16)
+            self.network_batches.append(len(slots))
             scores = self._scorer.step(slots, signals)
             rhythm_rows = _rows(scored, scores.rhythm)
             acute_rows = _rows(scored, scores.acute)

@@ -23,12 +23,15 @@ enough. Asystole needs a signal: the lead connected, nothing missing, no noise, 
 since the signal was last unreadable. A line that goes flat after beats with the lead connected *is*
 asystole here (whoever can't tell a failed electrode from a stopped heart must go and look); a line that was
 flat from the start is a technical event. The network may veto asystole where it sees organised rhythm or
-fibrillation.
+fibrillation; and it may tell asystole under noise, in which detectors find beats that aren't there, where the
+two detectors disagree about them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -95,6 +98,8 @@ class _Window:
         self.beats_blind = finding.quality is Quality.UNREADABLE or bool(reasons & NO_WAVES)
         self.waves_blind = bool(reasons & NO_WAVES) or not finding.acute_probabilities
         self.silence_blind = bool(reasons & (NO_CONTACT | NOISE))
+        self.detectors_disagree = Reason.DETECTORS_DISAGREE in reasons
+        self.acute_since_us = self.end_us - round(limits.acute_lookback_s * 1e6)
         self.flat = Reason.FLAT in reasons
         since = sight.readable_since_us
         self.beats: list[Beat] = [] if since is None else [b for b in finding.beats if b.at_us >= since]
@@ -105,9 +110,16 @@ class _Window:
         since = self.end_us if since_us is None else since_us
         return Reading(kind, sign, since, self.end_us if until_us is None else until_us, **more)
 
-    def last_rate(self, n_beats: int) -> float | None:
-        """Mean rate [1/min] over the last `n_beats`, None while there are fewer."""
-        return None if len(self.beats) < n_beats else _rate(self.beats[-n_beats:])
+    def last_rate(self, n_beats: int, *, is_slow: bool = False) -> float | None:
+        """Mean rate [1/min] over the last `n_beats`; None while there are fewer.
+
+        `is_slow`: the median interval's rate where that is faster, so that one long interval doesn't tell.
+        """
+        beats = self.beats[-n_beats:]
+        if len(beats) < n_beats:
+            return None
+        usual = median(after.at_us - before.at_us for before, after in pairwise(beats)) if is_slow else 0
+        return max(_rate(beats), 60e6 / usual) if usual else _rate(beats)
 
     def is_missing(self, since_us: int, until_us: int) -> bool:
         """Whether samples are missing from that stretch of the signal, as far as the finding carries it."""
@@ -136,19 +148,22 @@ def _rate(beats: list[Beat]) -> float:
 
 
 def _asystole(w: _Window) -> Reading:
-    kind, acute = "asystole", w.finding.acute_probabilities
+    kind, acute, limits = "asystole", w.finding.acute_probabilities, w.limits
+    p = acute.get("asystole", 0.0)
+    if p >= limits.asystole_on and not w.waves_blind and w.detectors_disagree:
+        return w.reading(kind, Sign.ON, w.acute_since_us, why=_shares(acute))
     since = w.sight.readable_since_us
     if w.silence_blind or since is None or (w.flat and w.sight.last_beat_us is None):
-        return w.reading(kind, Sign.BLIND)
+        return w.reading(kind, Sign.HOLD if p >= limits.asystole_off else Sign.BLIND)
     last = since if w.sight.last_beat_us is None else w.sight.last_beat_us
     silent_s = (w.end_us - last) / 1e6
-    if silent_s < w.limits.asystole_s:
+    if silent_s < limits.asystole_s:
         return w.reading(kind, Sign.OFF)
     if w.is_missing(last, w.end_us):
         return w.reading(kind, Sign.BLIND)
-    veto = max((acute.get(name, 0.0) for name in ("organised", "vt", "vf", "noise")), default=0.0)
     why = {"silent_s": round(silent_s, 2), "flat": w.flat} | _shares(acute)
-    if veto >= w.limits.asystole_veto and not w.flat:
+    veto = max((acute.get(name, 0.0) for name in ("organised", "vt", "vf", "noise")), default=0.0)
+    if veto >= limits.asystole_veto and not w.flat:
         return w.reading(kind, Sign.HOLD, why=why)
     return w.reading(kind, Sign.ON, last, complete=True, why=why)
 
@@ -156,30 +171,32 @@ def _asystole(w: _Window) -> Reading:
 def _vf(w: _Window) -> Reading:
     if w.waves_blind:
         return w.reading("vf", Sign.BLIND)
-    p = w.finding.acute_probabilities.get("vf", 0.0)
-    sign = _threshold(p, w.limits.vf_on, w.limits.vf_off)
-    since = w.end_us - round(w.limits.acute_lookback_s * 1e6)
-    return w.reading("vf", sign, since, why=_shares(w.finding.acute_probabilities))
+    sign = _one_of_both(w, "vf", "vt")
+    return w.reading("vf", sign, w.acute_since_us, why=_shares(w.finding.acute_probabilities))
 
 
 def _vt(w: _Window) -> Reading:
-    limits, acute = w.limits, w.finding.acute_probabilities
+    limits, why = w.limits, _shares(w.finding.acute_probabilities)
     if not w.beats_blind:
         for run, _ in reversed(w.ventricular_runs()):
             if len(run) >= limits.vt_beats and _rate(run) > limits.vt_bpm:
-                why = {"ventricular_beats": len(run)} | _shares(acute)
-                rate = _rate(run)
-                return w.reading(
-                    "vt", Sign.ON, run[0].at_us, run[-1].at_us, complete=True, rate_bpm=rate, why=why
-                )
+                why = {"ventricular_beats": len(run)} | why
+                first, last = run[0].at_us, run[-1].at_us
+                return w.reading("vt", Sign.ON, first, last, complete=True, rate_bpm=_rate(run), why=why)
     if w.waves_blind:
         return w.reading("vt", Sign.BLIND)
-    rate_now = w.last_rate(limits.vt_beats)
-    sign = _threshold(acute.get("vt", 0.0), limits.vt_on, limits.vt_off)
-    if sign is Sign.ON and (rate_now is None or rate_now <= limits.vt_bpm):
+    rate = w.last_rate(limits.vt_beats)
+    sign = _one_of_both(w, "vt", "vf")
+    if sign is Sign.ON and (rate is None or rate <= limits.vt_bpm):
         sign = Sign.HOLD
-    since = w.end_us - round(limits.acute_lookback_s * 1e6)
-    return w.reading("vt", sign, since, rate_bpm=rate_now, why=_shares(acute))
+    return w.reading("vt", sign, w.acute_since_us, rate_bpm=rate, why=why)
+
+
+def _one_of_both(w: _Window, kind: str, other: str) -> Sign:
+    """VT and VF are told from everything else by their sum, and from one another by the greater of the two."""
+    p, q = (w.finding.acute_probabilities.get(name, 0.0) for name in (kind, other))
+    sign = _threshold(p + q, getattr(w.limits, f"{kind}_on"), getattr(w.limits, f"{kind}_off"))
+    return Sign.HOLD if sign is Sign.ON and p < q else sign
 
 
 def _v_run(w: _Window) -> Reading:
@@ -201,7 +218,7 @@ def _v_run(w: _Window) -> Reading:
 def _pause(w: _Window) -> Reading:
     if w.beats_blind:
         return w.reading("pause", Sign.BLIND)
-    for before, after in reversed(list(zip(w.beats, w.beats[1:], strict=False))):
+    for before, after in reversed(list(pairwise(w.beats))):
         rr_s = (after.at_us - before.at_us) / 1e6
         if rr_s >= w.limits.pause_s and not w.is_missing(before.at_us, after.at_us):
             return w.reading(
@@ -215,7 +232,7 @@ def _rate_reader(kind: str, sign_of: Callable[[float, Thresholds], Sign], beats:
 
     def read(w: _Window) -> Reading:
         n_beats: int = getattr(w.limits, beats)
-        rate = None if w.beats_blind else w.last_rate(n_beats)
+        rate = None if w.beats_blind else w.last_rate(n_beats, is_slow=sign_of(0.0, w.limits) is Sign.ON)
         if rate is None:
             return w.reading(kind, Sign.BLIND)
         since = w.beats[-n_beats].at_us

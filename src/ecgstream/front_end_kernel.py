@@ -66,10 +66,10 @@ def _grade(slot, detector, other, gate):  # type: ignore[no-untyped-def]
     end = (slot.next_block + 1) * BLOCK
     known, also, n, m = detector.recent, other.recent, detector.n_beats, other.n_beats
     agree_long = reliability.agreement(known, n, also, m, end - quality.LOOK_BACK_S * BLOCK, end)
-    agree_short = reliability.agreement(known, n, also, m, end - 4 * BLOCK, end)
-    noise = reliability.noise_ratio(detector, end - 4 * BLOCK, end)
-    level = reliability.level_kept(detector)
-    grade, reasons = quality.assess(gate, slot.next_block, slot.buffer, agree_long, agree_short, noise, level)
+    agree_short = reliability.agreement(known, n, also, m, end - quality.SHORT_S * BLOCK, end)
+    noise, spread = reliability.noise_and_spread(detector, end - quality.SHORT_S * BLOCK, end)
+    told = (agree_long, agree_short, noise, spread, reliability.level_kept(detector))
+    grade, reasons = quality.assess(gate, slot.next_block, slot.buffer, told)
     if slot.lead_off_until > end - BLOCK:
         return quality.UNREADABLE, reasons | quality.LEAD_OFF
     return grade, reasons

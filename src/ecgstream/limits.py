@@ -47,6 +47,8 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     vf_on: Share
     vf_off: Share
     asystole_veto: Share
+    asystole_on: Share
+    asystole_off: Share
     acute_lookback_s: Seconds
     v_run_beats: Annotated[int, Meta(ge=3, le=100)]
     beat_probability: Share
@@ -140,7 +142,7 @@ _ORDERED = (  # each pair must hold, strictly, whoever sets it
     ("pause_s", "asystole_s"),
     *(
         (f"{name}_off", f"{name}_on")
-        for name in ("vt", "vf", "svt", "af", "bigeminy", "trigeminy", "block", "idioventricular")
+        for name in ("asystole", "vt", "vf", "svt", "af", "bigeminy", "trigeminy", "block", "idioventricular")
     ),
 )
 

@@ -27,7 +27,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import CommitFailedError
 
 from ecgstream import observability
-from ecgstream.analysis import Model, Scorer
+from ecgstream.analysis import Analyzer
 from ecgstream.messages import encode
 from ecgstream.pipeline import CONTENT_TYPE, Batch, Pipeline
 from ecgstream.replay import warm_up
@@ -47,7 +47,6 @@ class MonitorOptions:
     instance_id: str | None = (
         None  # static membership: a restart within the session timeout moves no partition
     )
-    max_devices: int = 4096
     max_records: int = 4000
     commit_every_s: float = 5.0
     metrics_host: str = "127.0.0.1"
@@ -61,13 +60,12 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         self,
         client: Mapping[str, Any],
         topics: Topics,
-        model: Model,
+        analyzer: Analyzer,
         options: MonitorOptions,
-        scorer: Scorer | None = None,
     ) -> None:
         self._topics = topics
         self._options = options
-        self._pipeline = Pipeline(model, options.max_devices, time.perf_counter, scorer)
+        self._pipeline = Pipeline(analyzer, time.perf_counter)
         self._consumer = AIOKafkaConsumer(
             **client,
             group_id=options.group_id,

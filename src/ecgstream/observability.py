@@ -66,6 +66,8 @@ def note_batch(batch: Batch, pipeline: Pipeline, record_ms: list[int], seconds: 
     for letter in batch.letters:
         name = letter.reason.partition(":")[0].partition("[")[0]
         DEAD_LETTERS.labels(name if name.isidentifier() else "value").inc()
+    for n_streams in batch.network_batches:
+        CNN_BATCH.observe(n_streams)
     for what, n in asdict(pipeline.counts).items():
         REASSEMBLY.labels(what).set(n)
     DEVICES.set(pipeline.n_devices)

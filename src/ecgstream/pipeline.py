@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ecgstream.analysis import Analyzer, Model, Scorer
+from ecgstream.analysis import Analyzer
 from ecgstream.messages import MSGPACK, Chunk, DeadLetter, Finding, InvalidRecord, decode, encode
 from ecgstream.reassembly import Counts, Event, Refusal
 from ecgstream.sessions import Sessions
@@ -44,18 +44,17 @@ class Batch:
     findings: list[Finding] = field(default_factory=list)
     encoded: list[tuple[bytes, bytes]] = field(default_factory=list)  # key, value; beside `findings`
     letters: list[DeadLetter] = field(default_factory=list)
+    network_batches: list[int] = field(default_factory=list)  # streams in each call of the network
     seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Pipeline:
     """The state of all partitions that this process reads."""
 
-    def __init__(
-        self, model: Model, max_devices: int, clock: Callable[[], float], scorer: Scorer | None = None
-    ) -> None:
+    def __init__(self, analyzer: Analyzer, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._sessions = Sessions(max_devices)
-        self._analyzer = Analyzer(model, max_devices, scorer)
+        self._sessions = Sessions(analyzer.max_devices)
+        self._analyzer = analyzer
 
     @property
     def counts(self) -> Counts:
@@ -90,6 +89,7 @@ class Pipeline:
         reassembled = clock()
         batch.findings = self._analyzer.feed(events)
         analysed = clock()
+        batch.network_batches = self._analyzer.network_batches
         batch.encoded = [(finding.device_id.encode(), encode(finding)) for finding in batch.findings]
         marks = (begin, decoded, reassembled, analysed, clock())
         batch.seconds = {stage: marks[k + 1] - marks[k] for k, stage in enumerate(STAGES)}

@@ -5,6 +5,7 @@ enters by a jump), a stuck converter (nothing but one value), and mains hum (two
 `assess` looks at a block of filtered signal and at what the two beat detectors said of the last seconds:
 
 - the strength of what was rejected as noise, relative to the beats', over 4 s;
+- the spread of the beats' strengths: P and T waves that are tall in a lead are rejected, too, but where only they are, beats are alike;
 - the detectors' agreement (bSQI; Li, Mark & Clifford 2008, doi:10.1088/0967-3334/29/1/002), over 10 s and over 4 s;
 - Hjorth's mobility (mean frequency; Hjorth 1970, doi:10.1016/0013-4694(70)90143-4) of 4 s, which tells muscle (fast) from motion (slow).
 
@@ -23,7 +24,7 @@ BLOCK = 128
 FULL, RATE_ONLY, UNREADABLE = 0, 1, 2
 WARM_UP, GAP, LEAD_OFF, FLAT, CLIPPED, MOTION, MUSCLE, MAINS, DISAGREE = (1 << k for k in range(9))
 
-LOOK_BACK_S = 10
+LOOK_BACK_S, SHORT_S = 10, 4
 SECONDS = 16  # of history kept
 RAIL_S = 0.04  # a run of one extreme value this long, entered by a jump, is a rail
 RAIL_JUMP_LSB = 8
@@ -36,6 +37,7 @@ MAINS_RATIO = 4.0
 MAINS_SECONDS, MAINS_OF = 3, 5
 AGREE_FULL, AGREE_RATE = 0.85, 0.7
 NOISE_FULL, NOISE_RATE = 0.25, 0.33
+UNEVEN, AGREE_EVEN = 1.25, 0.9
 FAST_HZ = 13.0
 OSCILLATES = 0.2  # autocorrelation
 LAGS = (7, 47)  # at 64 Hz, 0.11-0.73 s
@@ -228,12 +230,13 @@ def _is_artefact(state, height):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def assess(state, second, signal, agree_long, agree_short, noise, level):  # type: ignore[no-untyped-def]
+def assess(state, second, signal, told):  # type: ignore[no-untyped-def]
     """Quality and reasons (a bit mask) of one block: its filtered `signal` (float32 (128,), µV) in second `second`.
 
-    `agree_long`, `agree_short`: the detectors' agreement over 10 and 4 s. `noise`: rejected candidates relative to beats.
-    `level`: the beats' level relative to what it was.
+    `told` by the detectors (`reliability`): their agreement over 10 and 4 s; over 4 s the noise relative to the beats and
+    the spread of the beats' strengths; and the beats' level relative to what it was.
     """
+    agree_long, agree_short, noise, spread, level = told
     height = _take_block(state, signal)
     reasons = MAINS if mains_hz(state, second) != 0 else 0
     place = second % SECONDS
@@ -250,7 +253,8 @@ def assess(state, second, signal, agree_long, agree_short, noise, level):  # typ
         grade, reasons = RATE_ONLY, reasons | cause
     if _is_artefact(state, height):
         grade, reasons = UNREADABLE, reasons | MOTION
-    elif agree_short < AGREE_RATE or noise > NOISE_RATE:
+    is_uneven = spread > UNEVEN or agree_short < AGREE_EVEN
+    if agree_short < AGREE_RATE or (noise > NOISE_RATE and is_uneven):
         is_rhythm = level < LOST or (not is_fast and oscillation(state) >= OSCILLATES)
         if not is_rhythm:
             grade, reasons = UNREADABLE, reasons | cause

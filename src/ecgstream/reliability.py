@@ -38,23 +38,34 @@ def agreement(a, n_a, b, n_b, since, until):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def noise_ratio(detector, since, until):  # type: ignore[no-untyped-def]
-    """Strength of what was rejected in [since, until): its upper quartile relative to the median beat there; 0 if either is missing."""
+def _amplitudes(detector, verdict, since, until):  # type: ignore[no-untyped-def]
+    """Amplitudes of the candidates of one verdict in [since, until), sorted."""
     size = detector.time.size
-    noise, beat = np.empty(size, np.float32), np.empty(size, np.float32)
-    n, m = 0, 0
+    found = np.empty(size, np.float32)
+    n = 0
     for k in range(max(0, detector.n_candidates - size), detector.n_candidates):
         j = k % size
-        if since <= detector.time[j] < until:
-            if detector.verdict[j] == REJECTED:
-                noise[n] = detector.amplitude[j]
-                n += 1
-            elif detector.verdict[j] == ACCEPTED:
-                beat[m] = detector.amplitude[j]
-                m += 1
-    if n == 0 or m == 0:
-        return 0.0
-    return np.sort(noise[:n])[(3 * n) // 4] / np.median(beat[:m])
+        if since <= detector.time[j] < until and detector.verdict[j] == verdict:
+            found[n] = detector.amplitude[j]
+            n += 1
+    return np.sort(found[:n])
+
+
+@nb.njit(cache=True, nogil=True)
+def noise_and_spread(detector, since, until):  # type: ignore[no-untyped-def]
+    """Noise: upper quartile of the rejected candidates in [since, until) relative to the median beat; 0 if either is missing.
+
+    Spread: how unlike the beats are in strength, the 90th relative to the 10th percentile (of less than four: largest to least).
+    """
+    noise = _amplitudes(detector, REJECTED, since, until)
+    beats = _amplitudes(detector, ACCEPTED, since, until)
+    m = beats.size
+    if m == 0:
+        return 0.0, 1.0
+    spread = beats[m - 1] / beats[0] if m < 4 else beats[(9 * (m - 1)) // 10] / beats[(m - 1) // 10]
+    if noise.size == 0:
+        return 0.0, spread
+    return noise[(3 * noise.size) // 4] / np.median(beats), spread
 
 
 @nb.njit(cache=True, nogil=True)

@@ -264,7 +264,7 @@ class SessionWindow:
             else {},
             heart_rate_bpm=rate,
             beats=[
-                Beat(epoch + round(beat.position * US_PER_SAMPLE), beat.kind, beat.probability)
+                Beat(epoch + int(beat.position * US_PER_SAMPLE + 0.5), beat.kind, beat.probability)
                 for beat in self.beats
             ],
             signal=self._strip(epoch, start, window, ring) if with_signal else None,

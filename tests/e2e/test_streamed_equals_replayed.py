@@ -41,8 +41,9 @@ async def streamed(
     servers: str, topics: Topics, model: Model, recordings: dict[str, Recording], n: int
 ) -> list[Finding]:
     stop = asyncio.Event()
-    options = MonitorOptions(group_id=f"{topics.prefix}monitor", max_devices=64)
-    task = asyncio.create_task(Monitor({"bootstrap_servers": servers}, topics, model, options).run(stop))
+    options = MonitorOptions(group_id=f"{topics.prefix}monitor")
+    analyzer = Analyzer(model, 64)
+    task = asyncio.create_task(Monitor({"bootstrap_servers": servers}, topics, analyzer, options).run(stop))
     try:
         await publish(servers, topics.samples, in_turn(recordings))
         found = await findings_until(servers, topics, lambda f: len(f) >= n or task.done(), timeout_s=280)

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from ecgstream.brokers import Broker, BrokerUnavailable
 from ecgstream.gateway import Gateway, PlainGateway
-from ecgstream.kafka import KafkaSettings
+from ecgstream.kafka import KafkaSettings, load_settings
 from ecgstream.messages import JSON, Chunk, decode
 from ecgstream.topics import Topics, create
 
@@ -37,7 +37,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def settings_for(servers: str, prefix: str = "ecg.") -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=servers, topic_prefix=prefix)
+    return load_settings({}, bootstrap_servers=servers, topic_prefix=prefix)
 
 
 async def all_chunks(servers: str, topic: str, n_samples: int) -> list[Chunk]:
@@ -90,7 +90,7 @@ async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("outage_s", [3.0, pytest.param(60.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("outage_s", [3.0, pytest.param(60.0, marks=pytest.mark.faults)])
 @pytest.mark.parametrize("way", ["stop", "kill"])
 async def test_a_broker_that_goes_and_comes_back_loses_and_doubles_nothing(
     own_broker: Broker, tmp_path: Path, topic_prefix: str, outage_s: float, way: str, quiet: None

@@ -29,7 +29,7 @@ def cut(device_id: str, seconds: int, seed: int = 0, chunk_s: int = 1) -> list[C
 
 def offline(chunks: list[Chunk]) -> dict[tuple[str, str, int], Finding]:
     """What the core finds without Kafka."""
-    return read([(c, Place(k, 1)) for k, c in enumerate(chunks)]).by_identity()
+    return read([(c, Place(k, 1)) for k, c in enumerate(chunks)], memoryless=True).by_identity()
 
 
 def identities(findings: list[Finding]) -> list[tuple[str, str, int]]:

@@ -50,7 +50,9 @@ def atc_bytes(*leads: bytes) -> bytes:
 
 
 def apple_text(comma: bool = False) -> str:
-    number = (lambda v: f"{v:.3f}".replace(".", ",")) if comma else (lambda v: f"{v:.3f}")
+    def number(v: float) -> str:
+        return f"{v:.3f}".replace(".", ",") if comma else f"{v:.3f}"
+
     header = (
         ["Name,Ada", 'Geburtsdatum,"10.12.1815"', "Aufnahmedatum,2024-01-02 03:04:05 +0100", "Klassifizierung,Sinusrhythmus",
          'Abtastrate,"512,41 Hertz"', "", "Ableitung,Ableitung I", "Einheit,µV", ""]

@@ -62,7 +62,6 @@ def register(app: typer.Typer) -> None:
         options = MonitorOptions(
             group_id=group,
             instance_id=instance,
-            max_devices=max_devices,
             metrics_host=metrics_host,
             metrics_port=metrics_port,
         )
@@ -72,10 +71,10 @@ def register(app: typer.Typer) -> None:
             load_model(folder)
         except (InvalidSettings, ModelError, FileNotFoundError) as error:
             _stop(f"monitor: {error}")
-        raise typer.Exit(_one(settings, folder, options))
+        raise typer.Exit(_one(settings, folder, max_devices, options))
 
 
-def _one(settings: "KafkaSettings", folder: Path, options: "MonitorOptions") -> int:
+def _one(settings: "KafkaSettings", folder: Path, max_devices: int, options: "MonitorOptions") -> int:
     """Run one monitor until a signal; gives the exit code."""
     import asyncio
     import signal
@@ -83,6 +82,7 @@ def _one(settings: "KafkaSettings", folder: Path, options: "MonitorOptions") -> 
     import structlog
     from aiokafka.errors import KafkaConnectionError
 
+    from ecgstream.analysis import Analyzer
     from ecgstream.classifier import load_model
     from ecgstream.kafka import client_options
     from ecgstream.monitor import Monitor
@@ -93,7 +93,8 @@ def _one(settings: "KafkaSettings", folder: Path, options: "MonitorOptions") -> 
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         topics = Topics(settings.topic_prefix)
-        await Monitor(client_options(settings), topics, load_model(folder), options).run(stop)
+        analyzer = Analyzer(load_model(folder), max_devices)
+        await Monitor(client_options(settings), topics, analyzer, options).run(stop)
 
     try:
         asyncio.run(run())
