@@ -1,5 +1,7 @@
 """A small network in place of the trained one: finite memory, no weights, the same calls."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ class FakeModel(NamedTuple):
     beat_classes: tuple[str, ...] = ("N", "S", "V")
     acute_classes: tuple[str, ...] = ("organised", "vt", "vf", "asystole", "noise")
     rhythm_classes: tuple[str, ...] = ("sinus", "af", "svt", "bigeminy", "trigeminy", "other", "noise")
+    thresholds: Mapping[str, float] = MappingProxyType({"af": 0.4})
 
 
 class FakeScores(NamedTuple):

@@ -8,7 +8,7 @@ Each session has a slot in the front end and in the scorer; the number of slots 
 have one is decided by `ecgstream.sessions`, before samples come here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -44,6 +44,8 @@ class Model(Protocol):
     def acute_classes(self) -> tuple[str, ...]: ...
     @property
     def rhythm_classes(self) -> tuple[str, ...]: ...
+    @property
+    def thresholds(self) -> Mapping[str, float]: ...
 
 
 class Scorer(Protocol):

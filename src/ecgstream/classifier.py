@@ -8,6 +8,7 @@ pool the frames of the last 30 s and 5 s. ONNX Runtime's result for a stream doe
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,8 +90,17 @@ class Model(NamedTuple):
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """Operating points."""
+        """Operating points: the probability below which a rhythm isn't named, where it has one."""
         return self.spec.thresholds
+
+
+def named(
+    probabilities: NDArray[np.floating[Any]], classes: Sequence[str], thresholds: Mapping[str, float]
+) -> NDArray[np.int64]:
+    """The class that each row names, int64 (n,): the most likely of those that reach their operating point."""
+    points = np.array([thresholds.get(name, 0.0) for name in classes])
+    best: NDArray[np.int64] = np.where(probabilities >= points, probabilities, -1.0).argmax(axis=1)
+    return best
 
 
 def load_model(folder: Path, threads: int = 1) -> Model:

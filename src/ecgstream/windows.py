@@ -13,7 +13,7 @@ quality that is not the last window's. A notable window and any rhythm but sinus
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -52,6 +52,8 @@ class Classes(Protocol):
     def acute_classes(self) -> tuple[str, ...]: ...
     @property
     def rhythm_classes(self) -> tuple[str, ...]: ...
+    @property
+    def thresholds(self) -> Mapping[str, float]: ...
 
 
 class BeatSeen:
@@ -224,7 +226,7 @@ class SessionWindow:
         quality = self.quality()
         acute_known = acute_row is not None and quality is not Quality.UNREADABLE
         rhythm_known = rhythm_row is not None and self.rhythm_readable()
-        rhythm = rhythms[_largest(rhythm_row)] if rhythm_row is not None and rhythm_known else None
+        rhythm = _named(rhythm_row, model) if rhythm_row is not None and rhythm_known else None
         rate = self.heart_rate_bpm() if quality is not Quality.UNREADABLE else None
         notable = (
             self.previous != (rhythm, quality)
@@ -298,6 +300,15 @@ class SessionWindow:
         return Strip(
             start_us=epoch + start * 1_000_000, fs_hz=FS_HZ, uv_per_lsb=1.0, samples=samples.tobytes()
         )
+
+
+def _named(row: Row, model: Classes) -> str:
+    """The most likely rhythm of those that reach their operating point."""
+    points = model.thresholds
+    reached = [
+        p if p >= points.get(name, 0.0) else -1.0 for p, name in zip(row, model.rhythm_classes, strict=True)
+    ]
+    return model.rhythm_classes[_largest(reached)]
 
 
 def _largest(row: Row) -> int:

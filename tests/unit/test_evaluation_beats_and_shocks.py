@@ -105,7 +105,7 @@ def test_segments_fall_into_the_ahas_groups() -> None:
 def test_shock_figures_by_hand() -> None:
     spells = [(0.0, 100.0, "N"), (100.0, 200.0, "VFIB"), (200.0, 600.0, "N")]
     said = ["organised"] * 100 + ["vf"] * 80 + ["organised"] * 20 + ["organised"] * 395 + ["vt"] * 5
-    ours = stream(database="vfdb", acute=said, signal=tone(300, 800.0), unreadable=[119])
+    ours = stream(database="vfdb", acute=said, signal=tone(300, 800.0), unreadable=list(range(114, 120)))
     found = acute.evaluate(
         [(reference(database="vfdb", rhythms=spells), ours)], ACUTE, model="m", split="dev"
     )
@@ -120,6 +120,17 @@ def test_shock_figures_by_hand() -> None:
     assert vf["goal met"] == "no"
     assert rows["sinus"]["value"] == pytest.approx(49 / 50)
     assert found.worst[0].record == "x"
+
+
+def test_a_segment_is_decided_by_its_readable_seconds_together() -> None:
+    share = {"organised": 0.4, "vt": 0.3, "vf": 0.25, "asystole": 0.05, "noise": 0.0}
+    ours = stream(acute=["noise"] * 4 + ["organised"] * 596, signal=tone(300, 800.0), unreadable=[9])
+    ours.acute[5:9] = [share[name] for name in ACUTE]
+    decide = acute.decision_over
+    assert decide(ours, 5, 8, ACUTE) == "vt"  # with VF it exceeds organised rhythm
+    assert decide(ours, 4, 8, ACUTE) == "organised"
+    assert decide(ours, 5, 9, ACUTE) == "vt"
+    assert decide(ours, 9, 9, ACUTE) is None
 
 
 def test_the_decision_uses_nothing_after_the_segment() -> None:

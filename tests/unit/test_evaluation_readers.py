@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -131,6 +132,7 @@ class CountingScorer:
 
 class NamedModel:
     name, beat_classes, acute_classes, rhythm_classes = "m@0", BEATS, ACUTE, RHYTHMS
+    thresholds: ClassVar[dict[str, float]] = {}
 
 
 def test_streaming_gives_a_row_a_second_and_waits_for_beats() -> None:

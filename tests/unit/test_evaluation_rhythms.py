@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ecgstream.classifier import named
 from ecgstream.evaluation import cinc2017, rhythms, rr_baseline
 from ecgstream.evaluation.references import Interval
 from ecgstream.evaluation.results import Table
@@ -46,6 +47,23 @@ def test_cinc_score_by_hand() -> None:
     )
     assert len(found.predictions) == 7
     assert [w.record for w in found.worst] == ["r2", "r4"]
+
+
+def test_af_is_named_from_its_operating_point_on() -> None:
+    rows = np.array([[0.1, 0.5, 0.4], [0.05, 0.6, 0.35], [0.3, 0.35, 0.35]])
+    assert named(rows, ("sinus", "af", "other"), {"af": 0.55}).tolist() == [2, 1, 2]
+    assert named(rows, ("sinus", "af", "other"), {}).tolist() == [1, 1, 1]
+    shares = {"a": np.array([0.1, 0.5, 0.4, 0.0])}
+    found = cinc2017.evaluate(
+        {"a": "O"},
+        shares,
+        {"a": 0.0},
+        model="m",
+        split="dev",
+        duration_s={"a": 30.0},
+        thresholds={"af": 0.55},
+    )
+    assert [p.label for p in found.predictions] == ["O"]
 
 
 def test_rhythm_duration_and_episodes_by_hand() -> None:

@@ -20,7 +20,7 @@ states no amplitude unit: each record gets the gain that makes its first to 99th
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,9 +158,11 @@ def evaluate(records: Sequence[TestRecord], ours: Sequence[Labels], *, model: st
     return result
 
 
-def steps_said(stream: Stream, classes: Sequence[str], n_steps: int) -> tuple[Labels, list[Prediction]]:
+def steps_said(
+    stream: Stream, classes: Sequence[str], n_steps: int, thresholds: Mapping[str, float] | None = None
+) -> tuple[Labels, list[Prediction]]:
     """Our label of each step, by the finding known 15 s after its middle or at the record's end."""
-    labels = labels_of(stream, classes)
+    labels = labels_of(stream, classes, thresholds)
     said = np.full(n_steps, -1, np.int64)
     predictions = []
     for step in range(n_steps if labels else 0):
@@ -187,7 +189,8 @@ def run(folder: Path, model: Model, done: Callable[[Stream], None]) -> Evaluatio
     records = read_test_set(folder)
     sources = (source_of(r.name, r.samples) for r in records)
     streams = {s.source.record: s for s in stream_records(model, sources, done=done)}
-    pairs = [steps_said(streams[r.name], tuple(model.rhythm_classes), len(r.committee)) for r in records]
+    classes = tuple(model.rhythm_classes)
+    pairs = [steps_said(streams[r.name], classes, len(r.committee), model.thresholds) for r in records]
     result = evaluate(records, [said for said, _ in pairs], model=model.name)
     result.predictions = [prediction for _, row in pairs for prediction in row]
     return result

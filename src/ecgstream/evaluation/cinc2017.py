@@ -5,8 +5,9 @@ The score is the mean of the F1 of N, A and O from the 4 x 4 table; the F1 of no
 challenge. The labels are those of REFERENCE-v3. The challenge names no patients, so the unit that is
 resampled for the intervals is the record, and they are narrower than they would be over patients.
 
-A record gets the label whose rhythm classes have the largest summed probability: N = sinus, A = af, ~ =
-noise, O = all others. Nothing is left out: a record that can't be read is called ``~`` and counts as such.
+A record gets the label whose rhythm classes have the largest summed probability, A only from the model's
+operating point: N = sinus, A = af, ~ = noise, O = all others. Nothing is left out: a record that can't be read is
+called ``~`` and counts as such.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgstream.classifier import named
 from ecgstream.evaluation import statistics
 from ecgstream.evaluation.references import CINC_CLASSES, read_cinc_labels
 from ecgstream.evaluation.results import Confusion, Evaluation, Prediction, Table, Worst
@@ -38,6 +40,10 @@ def grouped(probabilities: NDArray[np.floating], rhythm_classes: Sequence[str]) 
     return out
 
 
+def _by_label(thresholds: Mapping[str, float]) -> dict[str, float]:
+    return {RHYTHM_OF[name]: point for name, point in thresholds.items() if name in RHYTHM_OF}
+
+
 def class_f1(counts: Floats) -> Floats:
     """F1 of N, A, O and ~ from 4 x 4 tables (..., 4, 4), rows the reference: (..., 4)."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
@@ -58,6 +64,7 @@ def evaluate(
     model: str,
     split: str,
     duration_s: Mapping[str, float],
+    thresholds: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Score predictions: for each record its label, the probabilities of N, A, O and ~, and the unreadable
     share of it.
@@ -65,7 +72,7 @@ def evaluate(
     records = sorted(labels)
     truth = np.array([CINC_CLASSES.index(labels[r]) for r in records], np.int64)
     claimed = np.array([shares[r] for r in records]).reshape(len(records), len(CINC_CLASSES))
-    said = claimed.argmax(axis=1)
+    said = named(claimed, CINC_CLASSES, _by_label(thresholds or {}))
     counts = np.zeros((len(records), 4, 4))
     counts[np.arange(len(records)), truth, said] = 1.0
     result = Evaluation("cinc2017", model, split)
@@ -93,9 +100,7 @@ def evaluate(
             "No record is left out of the score.",
         )
     )
-    result.confusions["record"] = Confusion(
-        CINC_CLASSES, statistics.confusion(truth, said.astype(np.int64), 4), "records"
-    )
+    result.confusions["record"] = Confusion(CINC_CLASSES, statistics.confusion(truth, said, 4), "records")
     if records:
         top = claimed.max(axis=1)
         result.reliabilities["record"] = statistics.reliability(top, said == truth)
@@ -112,20 +117,23 @@ def evaluate(
     for record, share, label in zip(records, claimed, said, strict=True):
         given = dict(zip(CINC_CLASSES, share.tolist(), strict=True))
         result.predictions.append(Prediction(record, 0.0, duration_s[record], CINC_CLASSES[label], given))
-    result.worst = _worst(records, truth, claimed, duration_s)
+    result.worst = _worst(records, truth, said, claimed, duration_s)
     return result
 
 
-def _noise_among_readable(truth: NDArray[np.int64], said: NDArray[np.intp]) -> float:
+def _noise_among_readable(truth: NDArray[np.int64], said: NDArray[np.int64]) -> float:
     readable = truth < 3
     return float((said[readable] == 3).mean()) if readable.any() else float("nan")
 
 
 def _worst(
-    records: Sequence[str], truth: NDArray[np.int64], claimed: Floats, duration_s: Mapping[str, float]
+    records: Sequence[str],
+    truth: NDArray[np.int64],
+    said: NDArray[np.int64],
+    claimed: Floats,
+    duration_s: Mapping[str, float],
 ) -> list[Worst]:
     doubt = np.argsort(claimed[np.arange(len(records)), truth])
-    said = claimed.argmax(axis=1)
     wrong = [i for i in doubt if said[i] != truth[i]][:8]
     return [
         Worst(
@@ -160,7 +168,15 @@ def run(
         done(stream)
 
     streams = stream_records(model, sources, n_slots=8, keep_signal=True, scorer=unscored(model), done=take)
-    result = evaluate(labels, shares, unreadable, model=model.name, split=split, duration_s=duration_s)
+    result = evaluate(
+        labels,
+        shares,
+        unreadable,
+        model=model.name,
+        split=split,
+        duration_s=duration_s,
+        thresholds=model.thresholds,
+    )
     return result, streams
 
 

@@ -16,13 +16,14 @@ figures are over all patients' time together, with intervals by bootstrap over p
 learns from, and `(N` by MIT-BIH.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgstream.classifier import named
 from ecgstream.evaluation import spans, statistics
 from ecgstream.evaluation.references import (
     LEARNING_S,
@@ -88,10 +89,12 @@ def compare(
     )
 
 
-def labels_of(stream: Stream, classes: Sequence[str]) -> list[str | None]:
-    """The rhythm each finding names; ``None`` where it names none."""
+def labels_of(
+    stream: Stream, classes: Sequence[str], thresholds: Mapping[str, float] | None = None
+) -> list[str | None]:
+    """The rhythm each finding names, at the model's operating points; ``None`` where it names none."""
     known = stream.readable & ~np.isnan(stream.rhythm).any(axis=1)
-    best = np.where(known, np.nan_to_num(stream.rhythm).argmax(axis=1), -1)
+    best = np.where(known, named(np.nan_to_num(stream.rhythm), classes, thresholds or {}), -1)
     return [classes[k] if k >= 0 else None for k in best]
 
 
@@ -164,7 +167,12 @@ def compare_record(reference: Reference, said: Sequence[Interval], names: Sequen
 
 
 def evaluate(
-    pairs: Sequence[tuple[Reference, Stream]], classes: Sequence[str], *, model: str, split: str
+    pairs: Sequence[tuple[Reference, Stream]],
+    classes: Sequence[str],
+    *,
+    model: str,
+    split: str,
+    thresholds: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Judge streams against their references, one table a database."""
     result = Evaluation("rhythms", model, split)
@@ -176,7 +184,7 @@ def evaluate(
         counts: dict[str, list[Counts]] = {name: [] for name in names}
         silent = scored = 0.0
         for reference, stream in chosen:
-            said = centred(labels_of(stream, classes), reference.duration_s)
+            said = centred(labels_of(stream, classes, thresholds), reference.duration_s)
             for name, count in compare_record(reference, said, classes).items():
                 counts[name].append(count)
             judged = scored_spans(reference)
@@ -188,11 +196,16 @@ def evaluate(
     result.tables.append(
         Table("abstention", ("database", "hours scored", "share without a rhythm"), abstained)
     )
-    _details(result, pairs, classes)
+    _details(result, pairs, classes, thresholds)
     return result
 
 
-def _details(result: Evaluation, pairs: Sequence[tuple[Reference, Stream]], classes: Sequence[str]) -> None:
+def _details(
+    result: Evaluation,
+    pairs: Sequence[tuple[Reference, Stream]],
+    classes: Sequence[str],
+    thresholds: Mapping[str, float] | None,
+) -> None:
     """Confusion, calibration, predictions and worst records, second by second."""
     truths, saids, tops = [], [], []
     wrong: list[tuple[float, Worst]] = []
@@ -200,7 +213,7 @@ def _details(result: Evaluation, pairs: Sequence[tuple[Reference, Stream]], clas
         n = len(stream.rhythm)
         if n == 0:
             continue
-        labels = labels_of(stream, classes)
+        labels = labels_of(stream, classes, thresholds)
         judged_by = np.minimum(np.arange(n) + CENTRE_S, n - 1)
         middle = np.arange(n, dtype=np.float64) + 0.5
         scored = [(a, b) for a, b in scored_spans(reference)]
@@ -253,7 +266,10 @@ def run(
     for database in databases:
         whole = database == UNTRAINED
         pairs += stream_references(data, model, "all" if whole else split, done, (database,))
-    return evaluate(pairs, tuple(model.rhythm_classes), model=model.name, split=split), pairs
+    result = evaluate(
+        pairs, tuple(model.rhythm_classes), model=model.name, split=split, thresholds=model.thresholds
+    )
+    return result, pairs
 
 
 def stream_references(

@@ -4,7 +4,7 @@ What comes out is what the monitor would have known about each second, no more: 
 its stated delay and no score is computed that the stream would not compute.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
@@ -31,6 +31,8 @@ class Model(Protocol):
     def acute_classes(self) -> Sequence[str]: ...
     @property
     def rhythm_classes(self) -> Sequence[str]: ...
+    @property
+    def thresholds(self) -> Mapping[str, float]: ...
 
 
 class Scorer(Protocol):

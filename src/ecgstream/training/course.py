@@ -90,7 +90,8 @@ def train_model(
         config.acute_epochs,
     )
     network.acute = head
-    tuned = learn.predict_records(network, material.tune, device)
+    calibrating = learn.calibrating(network, config, run).to(device)
+    tuned = learn.predict_records(calibrating, material.tune, device)
     temperatures = {
         "rhythm": rhythm_temperature(tuned, material.tune),
         "acute": acute.temperature_of(logits, classes),
@@ -111,10 +112,7 @@ def train_model(
         "data": "PhysioNet CinC 2017 (REFERENCE-v3), MIT-BIH Arrhythmia, MIT-BIH Supraventricular, MIT-BIH Malignant Ventricular Ectopy, "
         "MIT-BIH Noise Stress Test; ODC-By 1.0",
     }
-    thresholds = {
-        "af": af_threshold(tuned, material.tune),
-        **acute_thresholds(logits, classes, temperatures["acute"]),
-    }
+    thresholds = {"af": af_threshold(tuned, material.tune, temperatures["rhythm"])}
     export(
         network,
         folds,
@@ -154,9 +152,10 @@ def rhythm_temperature(probabilities: NDArray[np.float32], records: list[Packed]
     return float(min(np.exp(np.linspace(np.log(0.5), np.log(3.0), 60)), key=loss))
 
 
-def af_threshold(probabilities: NDArray[np.float32], records: list[Packed]) -> float:
-    """The probability of AF at which its F1 is best on records kept for it."""
-    p = probabilities[:, RHYTHMS.index("af")]
+def af_threshold(probabilities: NDArray[np.float32], records: list[Packed], temperature: float) -> float:
+    """The calibrated probability of AF at which its F1 is best on records kept for it."""
+    calibrated = np.maximum(probabilities, 1e-9) ** (1 / temperature)
+    p = calibrated[:, RHYTHMS.index("af")] / calibrated.sum(1)
     truth = np.array([r.label == "A" for r in records])
 
     def f1(t: float) -> float:
@@ -164,17 +163,3 @@ def af_threshold(probabilities: NDArray[np.float32], records: list[Packed]) -> f
         return float(2 * (said & truth).sum() / max(1, said.sum() + truth.sum()))
 
     return round(float(max(np.linspace(0.3, 0.8, 26), key=f1)), 2)
-
-
-def acute_thresholds(
-    logits: NDArray[np.float32], classes: NDArray[np.int64], temperature: float
-) -> dict[str, float]:
-    """The probabilities of VT and VF that one in a hundred organised windows exceeds, out of fold; at least 0.5."""
-    z = logits / temperature
-    p = np.exp(z - z.max(1, keepdims=True))
-    p /= p.sum(1, keepdims=True)
-    organised = classes == 0
-    return {
-        name: round(max(0.5, float(np.quantile(p[organised, k], 0.99))), 2)
-        for k, name in ((1, "vt"), (2, "vf"))
-    }

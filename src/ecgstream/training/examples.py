@@ -50,9 +50,9 @@ class Batch:
 class Augmentation:
     """How far examples are varied; all zero for evaluation."""
 
-    noise: float = 0.5  # share of crops with recorded noise
-    snr_db: tuple[float, float] = (0.0, 24.0)
-    stretch: float = 0.08
+    noise: float = 0.4  # share of crops with recorded noise
+    snr_db: tuple[float, float] = (3.0, 24.0)
+    stretch: float = 0.05
     flip: float = 0.3
     mains: float = 0.1
     shorten: float = 0.3

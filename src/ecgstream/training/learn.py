@@ -26,23 +26,30 @@ from ecgstream.training.network import FRAME, FS_HZ, RHYTHMS, Network, Shape, sc
 
 RHYTHM_WEIGHT = {"A": 1.5, "O": 1.2, "~": 1.5}
 BEAT_WEIGHT = (1.0, 2.5, 1.5)
+CALIBRATES = "calibrates.pt"  # the weights before the records for calibration were learnt
 
 
 class Config(Struct, forbid_unknown_fields=True):
-    """What a run is made of; kept in the model folder."""
+    """What a run is made of; kept in the model folder.
+
+    From epoch `join_epoch` on the records that calibration was kept for are learnt, too: the network as it was before
+    then is what calibrates. `mislabelled`: the share of labels that may be wrong, which bounds the loss of each.
+    """
 
     seed: int = 1
     epochs: int = 36
+    join_epoch: int = 27
     n_cinc: int = 32
     n_annotated: int = 20
     learning_rate: float = 2e-3
     weight_decay: float = 0.03
     averaging: float = 0.999
     share_weight: float = 0.5
+    mislabelled: float = 0.02
     beat_weight: float = 0.7
     acute_epochs: int = 12
     stem: int = 32
-    levels: tuple[int, ...] = (64, 128, 192)
+    levels: tuple[int, ...] = (64, 128, 256)
     dropout: float = 0.1
 
     def shape(self) -> Shape:
@@ -80,7 +87,11 @@ def losses(
     log_p = torch.log_softmax(network.rhythm.pool(network.rhythm.values(context), mask), 1)
     right, share = as_tensor(batch.rhythm), as_tensor(batch.share)
     weight = right @ torch.tensor(_class_weights(), device=device) / right.sum(1).clamp(min=1)
-    partial = -torch.logsumexp(log_p + torch.log(right.clamp(min=1e-9)), 1) * (right.sum(1) > 0) * weight
+    partial = (
+        -torch.logsumexp(log_p + torch.log(right.clamp(min=config.mislabelled)), 1)
+        * (right.sum(1) > 0)
+        * weight
+    )
     annotated = -(share * log_p).sum(1)
     rhythm = (partial.sum() + config.share_weight * annotated.sum()) / len(right)
     beats = as_tensor(batch.beats)
@@ -145,8 +156,14 @@ def train(
     torch.manual_seed(config.seed)
     network = Network(config.shape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     annotated = train_records["mitdb"] + train_records["svdb"]
-    sampler = Sampler(train_records["cinc2017"], annotated, noises, Augmentation(), config.seed)
-    steps = config.epochs * (len(train_records["cinc2017"]) // config.n_cinc)
+    cinc = train_records["cinc2017"]
+    samplers = [
+        Sampler(learnt, annotated, noises, Augmentation(), config.seed) for learnt in (cinc, cinc + tune)
+    ]
+    n_late = max(0, config.epochs - config.join_epoch)
+    steps = (config.epochs - n_late) * (len(cinc) // config.n_cinc) + n_late * (
+        (len(cinc) + len(tune)) // config.n_cinc
+    )
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -156,6 +173,9 @@ def train(
     average = Averaged(network, config.averaging)
     first = _resume(run, network, average, optimizer, schedule)
     for epoch in range(first, config.epochs):
+        if epoch == config.join_epoch:
+            torch.save(average.network.state_dict(), run / CALIBRATES)
+        sampler = samplers[epoch >= config.join_epoch]
         network.train()
         parts: dict[str, list[float]] = {"rhythm": [], "beat": []}
         plans = sampler.epoch(epoch, config.n_cinc, config.n_annotated)
@@ -177,13 +197,22 @@ def train(
                 parts[name].append(value)
         line: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1)}
         line |= {name: round(float(np.mean(values)), 4) for name, values in parts.items()}
-        if (epoch + 1) % 5 == 0 or epoch + 1 == config.epochs:
+        if epoch < config.join_epoch and ((epoch + 1) % 5 == 0 or epoch + 1 == config.join_epoch):
             line["tune"] = cinc_scores(tune, predict_records(average.network, tune, device))
         with (run / "progress.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
         tqdm.write(json.dumps(line))
         _checkpoint(run, epoch + 1, network, average, optimizer, schedule)
     return average.network
+
+
+def calibrating(network: Network, config: Config, run: Path) -> Network:
+    """The network as it was before it learnt the records that are kept for calibration."""
+    if config.join_epoch >= config.epochs:
+        return network
+    before = Network(config.shape())
+    before.load_state_dict(torch.load(run / CALIBRATES, weights_only=True))
+    return before
 
 
 def _checkpoint(

@@ -4,8 +4,8 @@
       stem      conv 15, stride 2                       64 Hz   32
       level 1   separable 9, stride 2; residual x2      32 Hz   64
       level 2   separable 9, stride 2; residual x2      16 Hz   128
-      level 3   separable 7, stride 2; residual x2       8 Hz   192   -> morphology frames (acute head)
-      context   separable 5, dilated 1, 2, 3 (residual)  8 Hz   192   -> context frames (beat and rhythm heads)
+      level 3   separable 7, stride 2; residual x2       8 Hz   256   -> morphology frames (acute head)
+      context   separable 5, dilated 1, 2, 3 (residual)  8 Hz   256   -> context frames (beat and rhythm heads)
 
 Nothing is padded, so a frame depends on its receptive field alone and not on the window it is seen from: a stream that keeps the
 last inputs of each convolution computes the same frames, each once. A residual block adds the centre of its
@@ -46,7 +46,7 @@ class Shape:
     """Sizes of the network."""
 
     stem: int = 32
-    levels: tuple[int, ...] = (64, 128, 192)
+    levels: tuple[int, ...] = (64, 128, 256)
     kernels: tuple[int, ...] = (9, 9, 7)
     residuals: int = 2
     context_kernel: int = 5
