@@ -1,12 +1,14 @@
-"""All of ecgstream on one machine: a broker, the monitor, alerting and a real recording, until its alerts are told.
+"""All of ecgstream on one machine: a broker, the monitor, alerting, the console, and a small ward of patients.
 
-Monitor and alerting run as the same processes that a server runs, only started from here. The recording's first
-seconds are sent ahead: once a finding on them comes back, all stands, and the rest follows at the chosen speed.
+The processes are the same that a server runs, only started from here. One patient is a real recording, the others are
+simulated. Their first seconds are sent ahead: once a finding comes back, all stands, and what is left of the recording
+follows at the chosen speed. From its end on, which is now, the ward goes on in real time.
 """
 
 import asyncio
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -14,19 +16,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecgstream.brokers import BrokerKind, embedded_broker
 from ecgstream.kafka import ENV_PREFIX, client_options, load_settings
-from ecgstream.messages import MSGPACK, Alert, AlertState, Finding, decode, encode
-from ecgstream.replay import Recorded, chunks
+from ecgstream.messages import MSGPACK, Alert, AlertState, Finding, decode
 from ecgstream.topics import Topics, create
+
+if TYPE_CHECKING:
+    from ecgstream.recordings import Recording
 
 AHEAD_S = 10
 READY_TIMEOUT_S = 180.0
 SETTLE_S = 10.0
 STOP_TIMEOUT_S = 15.0
-PROCESSES = ("monitor", "alerting")
+CONSOLE_PORT = 8344
 
 
 class DemoFailed(RuntimeError):
@@ -54,7 +58,7 @@ class Progress:
         if isinstance(record, Finding):
             self.findings += 1
             self.is_answered.set()
-            self.analysed_s = max(self.analysed_s, record.window + 1.0)
+            self.analysed_s = max(self.analysed_s, min(self.total_s, record.window + 1.0))
         elif record.state is AlertState.RAISED:
             self.raised.add(record.alert_id)
             if self.first_alert_s is None:
@@ -70,7 +74,7 @@ class Progress:
 class Plan:
     """What the demo is to do. Without `bootstrap_servers` it runs a broker of its own, of kind `broker`."""
 
-    recording: Recorded
+    recording: "Recording"
     device_id: str
     speed: float
     broker: BrokerKind = "tansu"
@@ -107,11 +111,17 @@ async def run(plan: Plan, screen: Screen) -> Progress:
         place = await _place(plan, stack, screen)
         await create(place.options, place.topics, plan.partitions)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecgstream-demo-")))
+        port = _port()
+        commands = (("monitor",), ("alerting",), ("serve", "--port", str(port)))
         processes = {
-            name: await stack.enter_async_context(_process(name, place, folder)) for name in PROCESSES
+            command[0]: await stack.enter_async_context(_process(command, place, folder))
+            for command in commands
         }
-        screen.say("Monitor and alerting start (the first time, kernels are compiled: up to a minute).")
-        progress = Progress(total_s=len(plan.recording.samples) / plan.recording.fs_hz)
+        screen.say(
+            "Monitor, alerting and console start (the first time, kernels are compiled: up to a minute)."
+        )
+        screen.say(f"The on-call console: http://127.0.0.1:{port}")
+        progress = Progress(total_s=plan.recording.duration_s)
         session = f"demo-{time.time_ns() // 1_000_000}"
         work = [
             asyncio.create_task(_follow(place, session, progress, screen)),
@@ -156,12 +166,26 @@ async def _until_over(progress: Progress, stay: bool) -> None:
         await asyncio.sleep(0.2)
 
 
+def _port() -> int:
+    """The console's usual port, or a free one where that is taken."""
+    for port in (CONSOLE_PORT, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoFailed("no port is free for the console on 127.0.0.1")
+
+
 @asynccontextmanager
-async def _process(name: str, place: Place, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _process(
+    command: tuple[str, ...], place: Place, folder: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """One of ecgstream's processes, in a session of its own so that Ctrl-C reaches the demo alone."""
-    with (folder / f"{name}.log").open("wb") as log:
+    with (folder / f"{command[0]}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ecgstream", name,
+            sys.executable, "-m", "ecgstream", *command,
             cwd=folder, env={**place.environment, "TMPDIR": str(folder)}, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,
         )  # fmt: skip
@@ -185,25 +209,36 @@ async def _guard(name: str, process: asyncio.subprocess.Process, folder: Path) -
 
 
 async def _publish(place: Place, plan: Plan, session: str, progress: Progress, screen: Screen) -> None:
-    """Send the recording as a device would: its first seconds, and after a finding on them the rest."""
+    """Send the ward's streams: the first seconds, after a finding on them the rest of the recording, then real time."""
     from aiokafka import AIOKafkaProducer
 
-    key, headers = plan.device_id.encode(), [("content-type", MSGPACK.encode())]
+    from ecgstream.simulator import ward
+    from ecgstream.simulator.devices import deliveries_of, merged
+
+    length_s, headers = progress.total_s, [("content-type", MSGPACK.encode())]
+    start_us = time.time_ns() // 1000 - round(length_s * 1e6)
+    devices = await asyncio.to_thread(ward.devices, plan.recording, plan.device_id, session, start_us)
     await progress.is_followed.wait()
+    begin: float | None = None
     async with AIOKafkaProducer(**place.options) as producer:
-        begin = 0.0
-        start_us = time.time_ns() // 1000
-        for chunk in chunks(plan.recording, plan.device_id, session, start_us=start_us):
-            if progress.sent_s == AHEAD_S:
-                await _answer(progress)
-                screen.say(f"The recording is replayed at {plan.speed:g} times its speed.")
-                begin = time.monotonic() - AHEAD_S / plan.speed
-            if progress.sent_s >= AHEAD_S:
-                await asyncio.sleep(begin + progress.sent_s / plan.speed - time.monotonic())
-            await producer.send_and_wait(place.topics.samples, encode(chunk), key=key, headers=headers)
-            progress.sent_s = chunk.end_sample / chunk.fs_hz
+        for delivery in merged([deliveries_of(device) for device in devices]):
+            if delivery.at_s > length_s and not plan.stay:
+                break
+            if delivery.at_s > AHEAD_S:
+                if begin is None:
+                    await producer.flush()
+                    await _answer(progress)
+                    screen.say(f"The recording is replayed at {plan.speed:g} times its speed.")
+                    begin = time.monotonic() - AHEAD_S / plan.speed
+                fast_s = min(delivery.at_s, length_s)
+                due = begin + fast_s / plan.speed + delivery.at_s - fast_s
+                await asyncio.sleep(due - time.monotonic())
+            await producer.send(place.topics.samples, delivery.value, key=delivery.key, headers=headers)
+            progress.sent_s = min(delivery.at_s, length_s)
             progress.last_news = time.monotonic()
             screen.show_progress(progress)
+        await producer.flush()
+        progress.sent_s = length_s
 
 
 async def _answer(progress: Progress) -> None:

@@ -68,7 +68,8 @@ def _grade(slot, detector, other, gate):  # type: ignore[no-untyped-def]
     agree_long = reliability.agreement(known, n, also, m, end - quality.LOOK_BACK_S * BLOCK, end)
     agree_short = reliability.agreement(known, n, also, m, end - quality.SHORT_S * BLOCK, end)
     noise, spread = reliability.noise_and_spread(detector, end - quality.SHORT_S * BLOCK, end)
-    told = (agree_long, agree_short, noise, spread, reliability.level_kept(detector))
+    silent_s = (end - known[(n - 1) % known.size]) / FS_HZ if n else 0.0
+    told = (agree_long, agree_short, noise, spread, reliability.level_kept(detector), silent_s)
     grade, reasons = quality.assess(gate, slot.next_block, slot.buffer, told)
     if slot.lead_off_until > end - BLOCK:
         return quality.UNREADABLE, reasons | quality.LEAD_OFF

@@ -42,6 +42,7 @@ FAST_HZ = 13.0
 OSCILLATES = 0.2  # autocorrelation
 LAGS = (7, 47)  # at 64 Hz, 0.11-0.73 s
 LOST = 0.5  # of the level that was
+SILENT_S, MOVED_UV, MOVED_S = 1.2, 500.0, 3  # no beat for so long while the line moved so far from second to second
 WARM_UP_S = 3
 
 STATE = np.dtype(
@@ -51,6 +52,7 @@ STATE = np.dtype(
         ("last", np.int64),  # the last sample
         ("n", np.int64),
         ("n_same", np.int64),
+        ("total", np.float64),
         ("run", np.int64),  # samples in the present run of one value
         ("jump", np.int64),  # by which it was entered
         ("lowest", np.int64),
@@ -62,6 +64,8 @@ STATE = np.dtype(
         ("rail_s", np.float64, (SECONDS,)),  # by second, modulo SECONDS
         ("same_share", np.float64, (SECONDS,)),
         ("mains", np.int64, (SECONDS,)),
+        ("level_uv", np.float64, (SECONDS,)),  # mean of the samples
+        ("moved_uv", np.float64, (SECONDS,)),  # between this second's mean and the one before
         ("power", np.float64, (SECONDS, 2)),  # of the signal and of its differences
         ("height", np.float64, (SECONDS,)),
         ("n_blocks", np.int64),
@@ -79,6 +83,8 @@ def start(state, first):  # type: ignore[no-untyped-def]
     state.rail_s[:] = 0
     state.same_share[:] = 0
     state.mains[:] = 0
+    state.level_uv[:] = np.nan
+    state.moved_uv[:] = 0
     state.n_blocks = 0
     state.slow[:] = 0
 
@@ -89,6 +95,9 @@ def _close_second(state, fs_hz, uv_per_lsb):  # type: ignore[no-untyped-def]
     place = state.second % SECONDS
     state.rail_s[place] = (state.n_low_rail + state.n_high_rail) / fs_hz
     state.same_share[place] = state.n_same / state.n
+    state.level_uv[place] = state.total / state.n * uv_per_lsb
+    moved_uv = abs(state.level_uv[place] - state.level_uv[(state.second - 1) % SECONDS])
+    state.moved_uv[place] = 0.0 if np.isnan(moved_uv) else moved_uv
     fifty = 2 * uv_per_lsb * abs(state.sum[0]) / state.n
     sixty = 2 * uv_per_lsb * abs(state.sum[1]) / state.n
     state.mains[place] = 0
@@ -102,6 +111,7 @@ def _close_second(state, fs_hz, uv_per_lsb):  # type: ignore[no-untyped-def]
 def _open_second(state, second, value):  # type: ignore[no-untyped-def]
     state.second = second
     state.n = state.n_same = 0
+    state.total = 0.0
     state.lowest = state.highest = value
     state.n_low_rail = state.n_high_rail = 0
     state.wave[:] = 1.0
@@ -133,6 +143,7 @@ def step(state, first_sample, samples, fs_hz, uv_per_lsb):  # type: ignore[no-un
                 state.last = value
             _open_second(state, second, value)
         state.n += 1
+        state.total += value
         if value == state.last and state.run > 0:
             state.run += 1
             state.n_same += 1
@@ -230,13 +241,22 @@ def _is_artefact(state, height):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def _has_moved(state, second):  # type: ignore[no-untyped-def]
+    """Whether the unfiltered line moved far in the last seconds: an electrode that lets go and settles again."""
+    for k in range(MOVED_S):
+        if second - k >= 0 and state.moved_uv[(second - k) % SECONDS] > MOVED_UV:
+            return True
+    return False
+
+
+@nb.njit(cache=True, nogil=True)
 def assess(state, second, signal, told):  # type: ignore[no-untyped-def]
     """Quality and reasons (a bit mask) of one block: its filtered `signal` (float32 (128,), µV) in second `second`.
 
     `told` by the detectors (`reliability`): their agreement over 10 and 4 s; over 4 s the noise relative to the beats and
-    the spread of the beats' strengths; and the beats' level relative to what it was.
+    the spread of the beats' strengths; the beats' level relative to what it was; and the time since the last beat [s].
     """
-    agree_long, agree_short, noise, spread, level = told
+    agree_long, agree_short, noise, spread, level, silent_s = told
     height = _take_block(state, signal)
     reasons = MAINS if mains_hz(state, second) != 0 else 0
     place = second % SECONDS
@@ -251,7 +271,7 @@ def assess(state, second, signal, told):  # type: ignore[no-untyped-def]
         grade, reasons = RATE_ONLY, reasons | DISAGREE
     if noise > NOISE_FULL:
         grade, reasons = RATE_ONLY, reasons | cause
-    if _is_artefact(state, height):
+    if _is_artefact(state, height) or (silent_s > SILENT_S and _has_moved(state, second)):
         grade, reasons = UNREADABLE, reasons | MOTION
     is_uneven = spread > UNEVEN or agree_short < AGREE_EVEN
     if agree_short < AGREE_RATE or (noise > NOISE_RATE and is_uneven):

@@ -33,10 +33,11 @@ def register(app: typer.Typer) -> None:
             typer.Option("--once", help="End after the recording; so it does anyway where no terminal is."),
         ] = False,
     ) -> None:
-        """Run everything on this machine: broker, monitor, alerting, and a real recording through them.
+        """Run everything on this machine: broker, monitor, alerting, the on-call console, and a small ward.
 
-        Five minutes of MIT-BIH record 208, as a device would send it. Its alerts appear with their strips; Ctrl-C
-        ends it. Nothing stays behind on this machine; on brokers of your own, the topics and records do.
+        One patient is real: five minutes of MIT-BIH record 208, as a device would send them. Five are simulated. Alerts
+        appear here with their strips, and on the console's page. After the recording the ward goes on in real time;
+        Ctrl-C ends it. Nothing stays behind on this machine; on brokers of your own, the topics and records do.
 
             ecgstream demo
             ecgstream demo --broker apache --speed 30 --once

@@ -56,6 +56,11 @@ def serve_console(given: dict[str, Any]) -> int:
     settings = load_console_settings(given)
     server, failures = build_server(settings, kafka_feed(settings))
     scheme = "https" if settings.tls_certificate else "http"
-    print(f"console: {settings.public_url or f'{scheme}://{settings.host}:{settings.port}'}", flush=True)
-    server.run()
+    is_ipv6 = ":" in settings.host
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    with socket.create_server((settings.host, settings.port), family=family) as listener:
+        port = listener.getsockname()[1]
+        host = f"[{settings.host}]" if is_ipv6 else settings.host
+        print(f"console: {settings.public_url or f'{scheme}://{host}:{port}'}", flush=True)
+        server.run(sockets=[listener])
     return 1 if failures else 0
