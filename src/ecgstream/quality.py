@@ -42,7 +42,11 @@ FAST_HZ = 13.0
 OSCILLATES = 0.2  # autocorrelation
 LAGS = (7, 47)  # at 64 Hz, 0.11-0.73 s
 LOST = 0.5  # of the level that was
-SILENT_S, MOVED_UV, MOVED_S = 1.2, 500.0, 3  # no beat for so long while the line moved so far from second to second
+SILENT_S, MOVED_UV, MOVED_S = (
+    1.2,
+    500.0,
+    3,
+)  # no beat for so long while the line moved so far from second to second
 WARM_UP_S = 3
 
 STATE = np.dtype(
@@ -243,10 +247,10 @@ def _is_artefact(state, height):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _has_moved(state, second):  # type: ignore[no-untyped-def]
     """Whether the unfiltered line moved far in the last seconds: an electrode that lets go and settles again."""
-    for k in range(MOVED_S):
-        if second - k >= 0 and state.moved_uv[(second - k) % SECONDS] > MOVED_UV:
-            return True
-    return False
+    farthest = 0.0
+    for k in range(min(MOVED_S, second + 1)):
+        farthest = max(farthest, state.moved_uv[(second - k) % SECONDS])
+    return farthest > MOVED_UV
 
 
 @nb.njit(cache=True, nogil=True)

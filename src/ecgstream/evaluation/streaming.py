@@ -13,7 +13,7 @@ import numpy as np
 import wfdb
 from numpy.typing import NDArray
 
-from ecgstream.messages import Quality
+from ecgstream.messages import Quality, Reason
 
 FS_HZ = 128
 PIECE_S = 10
@@ -70,7 +70,7 @@ class _Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A recording: int16 (n,) in units of `uv_per_lsb` µV at `fs_hz`."""
+    """A recording: int16 (n,) in units of `uv_per_lsb` µV at `fs_hz`; stretches of it (first, end) may be missing."""
 
     database: str
     record: str
@@ -78,6 +78,7 @@ class Source:
     fs_hz: float
     uv_per_lsb: float
     samples: NDArray[np.int16]
+    missing: tuple[tuple[int, int], ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -92,7 +93,7 @@ class Stream:
     acute: float32 (n_s, n_acute); rhythm: float32 (n_s, n_rhythm); NaN rows while not warm. readable: bool
     (n_s,), False where the front end calls the second unreadable or there is no signal. beats_s: float64
     (m,), R peak times; beats: float32 (m, n_beat_classes), NaN rows where no class was given. signal:
-    float32 (n_s * 128,), µV, filtered, NaN in gaps; only when asked for.
+    float32 (n_s * 128,), µV, filtered, NaN in gaps; only when asked for. grades, reasons: the quality of each second.
     """
 
     source: Source
@@ -102,6 +103,8 @@ class Stream:
     beats_s: NDArray[np.float64]
     beats: NDArray[np.float32]
     signal: NDArray[np.float32] | None = None
+    grades: list[Quality] = field(default_factory=list)
+    reasons: list[tuple[Reason, ...]] = field(default_factory=list)
 
 
 @dataclass
@@ -113,7 +116,8 @@ class _Recorder:
     reset_at: int = 0  # model sample at which the scorer's slot began
     acute: list[NDArray[np.float32]] = field(default_factory=list)
     rhythm: list[NDArray[np.float32]] = field(default_factory=list)
-    readable: list[bool] = field(default_factory=list)
+    grades: list[Quality] = field(default_factory=list)
+    reasons: list[tuple[Reason, ...]] = field(default_factory=list)
     signal: list[NDArray[np.float32]] = field(default_factory=list)
     known: list[tuple[float, NDArray[np.float32]]] = field(default_factory=list)
     pending: list[tuple[float, int]] = field(default_factory=list)  # position, block in which it was found
@@ -144,10 +148,12 @@ class _Recorder:
             self.source,
             np.array(self.acute, np.float32),
             np.array(self.rhythm, np.float32),
-            np.array(self.readable, bool),
+            np.array([grade is not Quality.UNREADABLE for grade in self.grades], bool),
             np.array([at for at, _ in self.known]) / FS_HZ,
             np.array([share for _, share in self.known], np.float32).reshape(-1, self.n_classes),
             np.concatenate([np.empty(0, np.float32), *self.signal]) if keep_signal else None,
+            self.grades,
+            self.reasons,
         )
 
 
@@ -255,8 +261,12 @@ def _serving(model: Model, n_slots: int, scorer: Scorer | None) -> tuple[FrontEn
 
 def _pieces(source: Source) -> Iterator[Any]:
     step = round(PIECE_S * source.fs_hz)
-    for first in range(0, len(source.samples), step):
-        yield _Piece(first, source.uv_per_lsb, False, source.samples[first : first + step])
+    starts = [0, *(end for _, end in source.missing)]
+    ends = [*(first for first, _ in source.missing), len(source.samples)]
+    for start, end in zip(starts, ends, strict=True):
+        for first in range(start, end, step):
+            samples = source.samples[first : min(first + step, end)]
+            yield _Piece(first, source.uv_per_lsb, False, samples)
 
 
 def _score(
@@ -279,7 +289,8 @@ def _score(
             recorder = recorders[block.slot]
             recorder.acute.append(np.array(scores.acute[row]))
             recorder.rhythm.append(np.array(scores.rhythm[row]))
-            recorder.readable.append(block.quality != Quality.UNREADABLE)
+            recorder.grades.append(block.quality)
+            recorder.reasons.append(block.reasons)
             if keep_signal:
                 recorder.signal.append(np.array(block.signal))
             recorder.pending += [(float(at), block.index) for at in block.beats]
@@ -297,6 +308,7 @@ def _gap(model: Model, scorer: Scorer, block: Any, recorder: _Recorder, keep_sig
     recorder.reset_at = (block.index + 1) * FS_HZ
     recorder.acute.append(np.full(len(model.acute_classes), np.nan, np.float32))
     recorder.rhythm.append(np.full(len(model.rhythm_classes), np.nan, np.float32))
-    recorder.readable.append(False)
+    recorder.grades.append(Quality.UNREADABLE)
+    recorder.reasons.append(block.reasons)
     if keep_signal:
         recorder.signal.append(np.full(FS_HZ, np.nan, np.float32))
