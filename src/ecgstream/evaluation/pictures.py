@@ -67,7 +67,7 @@ def _trace(axes: Any, signal_mv: NDArray[Any], fs_hz: float, start_s: float, lab
     known = part[np.isfinite(part)]
     middle = float(np.median(known)) if known.size else 0.0
     reach = max(1.0, float(np.percentile(np.abs(known - middle), 99.7)) * 1.15) if known.size else 1.0
-    low, high = np.floor((middle - reach) * 2) / 2, np.ceil((middle + reach) * 2) / 2
+    low, high = np.floor((middle - reach) * 2) / 2, np.ceil((middle + reach) * 2 + 0.5) / 2
     axes.plot(start_s + np.arange(len(part)) / fs_hz, part, color="black", linewidth=0.7)
     axes.set_xlim(start_s, start_s + ROW_S)
     axes.set_ylim(low, high)
