@@ -18,7 +18,7 @@ import onnxruntime as ort
 from msgspec import Struct
 from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
 GRAPHS = ("encoder.onnx", "rhythm.onnx", "acute.onnx")
 
 
@@ -196,8 +196,8 @@ class Scorer:
             known = (first + k >= void)[:, None]
             self._beats[slots, (first + k) % self._beats.shape[1]] = np.where(known, beats[:, :, k], np.nan)
         return Scores(
-            self._pooled("rhythm.onnx", self.spec.rhythm, self._rhythm, slots, rhythm, masked=True),
-            self._pooled("acute.onnx", self.spec.acute, self._acute, slots, acute, masked=False),
+            self._pooled("rhythm.onnx", self.spec.rhythm, self._rhythm, slots, rhythm),
+            self._pooled("acute.onnx", self.spec.acute, self._acute, slots, acute),
         )
 
     def _scaled(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -226,15 +226,15 @@ class Scorer:
         held: NDArray[np.float32],
         slots: NDArray[np.int64],
         new: NDArray[np.float32],
-        *,
-        masked: bool,
     ) -> NDArray[np.float32]:
         values = np.concatenate([held[slots], new], axis=2)[:, :, -horizon.frames :]
         held[slots] = values
         n_known = np.clip(self._n_frames[slots] - horizon.void_frames, 0, horizon.frames)
         session = self.model.graphs[graph]
         feed = {"values": values}
-        if masked:
+        if held is self._acute:
+            feed["scale_uv"] = self._scale[slots]
+        else:
             feed["known"] = (
                 np.arange(horizon.frames)[None, :] >= (horizon.frames - n_known)[:, None]
             ).astype(np.float32)

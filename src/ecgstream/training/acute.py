@@ -15,21 +15,29 @@ from tqdm import tqdm
 
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import Augmentation, acute_windows, vary
-from ecgstream.training.network import ACUTE, FRAME, FS_HZ, AcuteHead, Network, scaled
+from ecgstream.training.network import ACUTE, FRAME, FS_HZ, SCALE_FLOOR_UV, AcuteHead, Network, scaled
 from ecgstream.training.splits import MITDB, VFDB, VFDB_FOLDS, fold_of, split_of
 from ecgstream.training.streaming import FIRST
 
 WINDOW = 5 * FS_HZ
+N_LINES, LINE_UV = 48, (2.0, 40.0)
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Frames of 5-s windows: float16 (n, channels, frames), their classes, their records."""
+    """Frames of 5-s windows: float16 (n, channels, frames), their scale (n,) in µV, classes, records."""
 
     frames: NDArray[np.float16]
+    scale_uv: NDArray[np.float32]
     classes: NDArray[np.int64]
     records: NDArray[np.str_]
     database: str
+
+    def chosen(self, mask: NDArray[np.bool_]) -> "Windows":
+        """Those where `mask` (n,) is true."""
+        return Windows(
+            self.frames[mask], self.scale_uv[mask], self.classes[mask], self.records[mask], self.database
+        )
 
 
 def n_window_frames(field: int) -> int:
@@ -50,19 +58,51 @@ def frames_of(network: Network, signal: NDArray[np.float32], device: torch.devic
 
 def windows_of(
     network: Network, record: Packed, signal: NDArray[np.float32], device: torch.device, every: int
-) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
-    """The record's 5-s windows of one rhythm: frames (n, channels, frames) and classes; one in `every` organised ones."""
+) -> Windows:
+    """The record's 5-s windows of one rhythm; one in `every` organised ones."""
     field, _ = network.receptive_fields()
     n_frames, frames = n_window_frames(field), frames_of(network, signal, device)
-    kept, classes = [], []
+    kept, scales, classes = [], [], []
     for i, (end, k) in enumerate(acute_windows(record)):
         last = (end - field) // FRAME  # index of the last frame that ends by `end`
         if (k == 0 and i % every) or last - n_frames + 1 < 0 or last >= frames.shape[1]:
             continue
         kept.append(frames[:, last - n_frames + 1 : last + 1])
+        scales.append(max(SCALE_FLOOR_UV, float(np.abs(signal[end - WINDOW : end]).mean())))
         classes.append(k)
-    shape = (0, frames.shape[0], n_frames)
-    return np.stack(kept) if kept else np.empty(shape, np.float16), np.array(classes, np.int64)
+    return Windows(
+        np.stack(kept) if kept else np.empty((0, frames.shape[0], n_frames), np.float16),
+        np.array(scales, np.float32),
+        np.array(classes, np.int64),
+        np.full(len(classes), record.record),
+        record.database,
+    )
+
+
+def joined(parts: list[Windows]) -> Windows:
+    """Windows of one database together."""
+    return Windows(
+        np.concatenate([p.frames for p in parts]),
+        np.concatenate([p.scale_uv for p in parts]),
+        np.concatenate([p.classes for p in parts]),
+        np.concatenate([p.records for p in parts]),
+        parts[0].database,
+    )
+
+
+def flat_lines(noises: list[NDArray[np.float32]], seed: int) -> list[Packed]:
+    """Asystole as an electrode sees it, of which VFDB has little: recorded noise of small voltage, a minute each."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for i in range(N_LINES):
+        noise = noises[i % len(noises)]
+        start = int(rng.integers(max(1, noise.size - 60 * FS_HZ)))
+        part = noise[start : start + 60 * FS_HZ]
+        level_uv = np.exp(rng.uniform(*np.log(LINE_UV)))
+        signal = np.rint(part * level_uv / (np.abs(part).mean() + 1e-3)).astype(np.int16)
+        rhythm = [(0, signal.size, "ASYS")]
+        lines.append(Packed("nstdb", f"line{i}", 0, signal, np.empty(0), np.empty(0, "U1"), rhythm))
+    return lines
 
 
 def collect(
@@ -75,18 +115,13 @@ def collect(
 ) -> Windows:
     """Windows of many records, as they are and in `copies` noisy, turned or filtered versions."""
     rng = np.random.default_rng(seed)
-    frames, classes, names = [], [], []
+    parts = []
     for record in tqdm(records, desc="acute windows", unit="lead", leave=False):
         clean = record.signal.astype(np.float32)
         for copy in range(copies + 1):
             x = clean if copy == 0 else vary(clean, noises, rng, Augmentation(snr_db=(6.0, 24.0)))
-            f, c = windows_of(network, record, x, device, every=5 if record.database == MITDB else 2)
-            frames.append(f)
-            classes.append(c)
-            names.append(np.full(len(c), record.record))
-    return Windows(
-        np.concatenate(frames), np.concatenate(classes), np.concatenate(names), records[0].database
-    )
+            parts.append(windows_of(network, record, x, device, every=5 if record.database == MITDB else 2))
+    return joined(parts)
 
 
 def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int) -> AcuteHead:
@@ -101,6 +136,7 @@ def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int) -> A
         w = 1 / np.sqrt(counts[inverse]) if mine.any() else np.empty(0)
         weight[mine] = w / max(w.sum(), 1e-9) * (2.0 if k == 0 else 1.0)
     frames = torch.from_numpy(np.concatenate([p.frames for p in parts]))
+    scale_uv = torch.from_numpy(np.concatenate([p.scale_uv for p in parts]))
     target = torch.from_numpy(classes)
     head = AcuteHead(frames.shape[1], len(ACUTE)).to(device)
     n = min(len(classes), 60_000)
@@ -113,7 +149,7 @@ def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int) -> A
     for _ in range(epochs):
         order = torch.multinomial(p, n // batch * batch, replacement=True, generator=generator)
         for chosen in order.reshape(-1, batch):
-            logits = head(frames[chosen].float().to(device))
+            logits = head(frames[chosen].float().to(device), scale_uv[chosen].to(device))
             loss = nn.functional.cross_entropy(logits, target[chosen].to(device), label_smoothing=0.05)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -123,11 +159,14 @@ def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int) -> A
 
 
 @torch.no_grad()
-def predict(head: AcuteHead, frames: NDArray[np.float16], device: torch.device) -> NDArray[np.float32]:
+def predict(head: AcuteHead, windows: Windows, device: torch.device) -> NDArray[np.float32]:
     """Logits (n, classes)."""
     out = [
-        head(torch.from_numpy(frames[i : i + 4096]).float().to(device)).cpu()
-        for i in range(0, len(frames), 4096)
+        head(
+            torch.from_numpy(windows.frames[i : i + 4096]).float().to(device),
+            torch.from_numpy(windows.scale_uv[i : i + 4096]).to(device),
+        ).cpu()
+        for i in range(0, len(windows.frames), 4096)
     ]
     return torch.cat(out).numpy() if out else np.empty((0, len(ACUTE)), np.float32)
 
@@ -146,21 +185,19 @@ def train_acute(
         network, [r for r in mitdb if split_of(MITDB, r.record) == "train"], noises, 1, seed, device
     )
     theirs = collect(network, vfdb, noises, 2, seed, device)
+    lines = collect(network, flat_lines(noises, seed), [], 0, seed, device)
     fold = np.array([fold_of(VFDB, r) for r in theirs.records])
     heads, logits, truth, names = [], [], [], []
     for k in tqdm(range(VFDB_FOLDS), desc="acute folds"):
-        rest = Windows(theirs.frames[fold != k], theirs.classes[fold != k], theirs.records[fold != k], VFDB)
-        head = fit([mine, rest], seed, device, epochs)
+        head = fit([mine, theirs.chosen(fold != k), lines], seed, device, epochs)
         heads.append(head)
         for record in vfdb:
             if record.lead == 0 and fold_of(VFDB, record.record) == k:
-                frames, classes = windows_of(
-                    network, record, record.signal.astype(np.float32), device, every=1
-                )
-                logits.append(predict(head, frames, device))
-                truth.append(classes)
-                names.append(np.full(len(classes), record.record))
-    serving = fit([mine, theirs], seed, device, epochs)
+                windows = windows_of(network, record, record.signal.astype(np.float32), device, every=1)
+                logits.append(predict(head, windows, device))
+                truth.append(windows.classes)
+                names.append(windows.records)
+    serving = fit([mine, theirs, lines], seed, device, epochs)
     return serving, heads, (np.concatenate(logits), np.concatenate(truth), np.concatenate(names))
 
 

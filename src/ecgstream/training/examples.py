@@ -50,12 +50,13 @@ class Batch:
 class Augmentation:
     """How far examples are varied; all zero for evaluation."""
 
-    noise: float = 0.4  # share of crops with recorded noise
-    snr_db: tuple[float, float] = (3.0, 24.0)
-    stretch: float = 0.05
+    noise: float = 0.5  # share of crops with recorded noise
+    snr_db: tuple[float, float] = (0.0, 24.0)
+    stretch: float = 0.08
     flip: float = 0.3
     mains: float = 0.1
-    shorten: float = 0.3
+    shorten: float = 0.4
+    dropouts: float = 0.35  # share of crops with stretches of 0.3-2 s that are lost
     filters: float = 0.3
 
 
@@ -72,7 +73,7 @@ def stretched(signal: NDArray[np.int16], start: float, n: int, rate: float) -> N
 def vary(
     x: NDArray[np.float32], noises: Sequence[NDArray[np.float32]], rng: Rng, how: Augmentation
 ) -> NDArray[np.float32]:
-    """Add recorded noise at a random SNR, mains, a slow gain change, a random tilt of the spectrum, a turned electrode."""
+    """Recorded noise at a random SNR, mains, another gain, a random tilt of the spectrum, a turned electrode."""
     power = float(np.sqrt(np.mean(x**2))) + 1e-3
     if rng.random() < how.flip:
         x = -x
@@ -95,6 +96,14 @@ def vary(
     gain = np.exp(rng.uniform(-1.0, 1.0))
     varied: NDArray[np.float32] = (x * gain).astype(np.float32)
     return varied
+
+
+def drop_out(x: NDArray[np.float32], rng: Rng, how: Augmentation) -> None:
+    """Lose one to three stretches of `x`, in place: what the wearable didn't send is a level line."""
+    if rng.random() < how.dropouts:
+        for _ in range(int(rng.integers(1, 4))):
+            start = int(rng.integers(x.size))
+            x[start : start + int(rng.uniform(0.3, 2.0) * FS_HZ)] = 0.0
 
 
 def rhythm_share(record: Packed, start: int, end: int) -> NDArray[np.float32]:
@@ -161,6 +170,7 @@ class Sampler:
             record = self.cinc[index]
             x, real = cinc_example(record, rng, self.how)
             x[:real] = vary(x[:real], self.noises, rng, self.how)
+            drop_out(x[:real], rng, self.how)
             batch.signal[i], batch.known[i, : real // FRAME] = x, 1.0
             batch.rhythm[i, [RHYTHMS.index(r) for r in CINC[record.label]]] = 1.0
         beats = []

@@ -16,7 +16,16 @@ from torch import Tensor, nn
 from ecgstream.classifier import FORMAT, Horizon, ModelSpec
 from ecgstream.training.acute import WINDOW, n_window_frames
 from ecgstream.training.examples import CROP
-from ecgstream.training.network import ACUTE, BEATS, FRAME, FS_HZ, RHYTHMS, AcuteHead, Network
+from ecgstream.training.network import (
+    ACUTE,
+    BEATS,
+    FRAME,
+    FS_HZ,
+    RHYTHMS,
+    SCALE_FLOOR_UV,
+    AcuteHead,
+    Network,
+)
 from ecgstream.training.streaming import AcutePool, RhythmPool, StreamingNetwork, example_block, reach
 
 RHYTHM_MIN_S = 10
@@ -48,12 +57,13 @@ def export(
     values, known = torch.rand(3, width, rhythm_frames), torch.ones(3, rhythm_frames)
     pool = RhythmPool(network, temperatures["rhythm"])
     _graph(pool, (values, known), ["values", "known"], ["probabilities"], out / "rhythm.onnx", frames=(0, 1))
-    frames = torch.rand(3, channels, acute_frames)
+    frames, scale_uv = torch.rand(3, channels, acute_frames), torch.tensor([10.0, 100.0, 900.0])
     heads = {"acute.onnx": network.acute} | {
         f"acute-fold-{k}.onnx": head.cpu() for k, head in enumerate(folds)
     }
     for name, head in heads.items():
-        _graph(AcutePool(head, temperatures["acute"]), (frames,), ["values"], ["probabilities"], out / name)
+        pool = AcutePool(head, temperatures["acute"])
+        _graph(pool, (frames, scale_uv), ["values", "scale_uv"], ["probabilities"], out / name)
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors")
     files = ["encoder.onnx", "rhythm.onnx", "weights.safetensors", *heads]
     spec = ModelSpec(
@@ -63,7 +73,7 @@ def export(
         hop_s=1,
         frame_samples=FRAME,
         scale_blocks=5,
-        scale_floor_uv=10.0,
+        scale_floor_uv=SCALE_FLOOR_UV,
         clip=20.0,
         beat_classes=list(BEATS),
         acute_classes=list(ACUTE),

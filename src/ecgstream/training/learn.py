@@ -33,7 +33,7 @@ class Config(Struct, forbid_unknown_fields=True):
     """What a run is made of; kept in the model folder.
 
     From epoch `join_epoch` on the records that calibration was kept for are learnt, too: the network as it was before
-    then is what calibrates. `mislabelled`: the share of labels that may be wrong, which bounds the loss of each.
+    then is what calibrates.
     """
 
     seed: int = 1
@@ -45,12 +45,11 @@ class Config(Struct, forbid_unknown_fields=True):
     weight_decay: float = 0.03
     averaging: float = 0.999
     share_weight: float = 0.5
-    mislabelled: float = 0.02
     beat_weight: float = 0.7
     acute_epochs: int = 12
     stem: int = 32
-    levels: tuple[int, ...] = (64, 128, 256)
-    dropout: float = 0.1
+    levels: tuple[int, ...] = (64, 128, 192)
+    dropout: float = 0.15
 
     def shape(self) -> Shape:
         """The network's sizes."""
@@ -87,11 +86,7 @@ def losses(
     log_p = torch.log_softmax(network.rhythm.pool(network.rhythm.values(context), mask), 1)
     right, share = as_tensor(batch.rhythm), as_tensor(batch.share)
     weight = right @ torch.tensor(_class_weights(), device=device) / right.sum(1).clamp(min=1)
-    partial = (
-        -torch.logsumexp(log_p + torch.log(right.clamp(min=config.mislabelled)), 1)
-        * (right.sum(1) > 0)
-        * weight
-    )
+    partial = -torch.logsumexp(log_p + torch.log(right.clamp(min=1e-9)), 1) * (right.sum(1) > 0) * weight
     annotated = -(share * log_p).sum(1)
     rhythm = (partial.sum() + config.share_weight * annotated.sum()) / len(right)
     beats = as_tensor(batch.beats)

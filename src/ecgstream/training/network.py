@@ -4,8 +4,8 @@
       stem      conv 15, stride 2                       64 Hz   32
       level 1   separable 9, stride 2; residual x2      32 Hz   64
       level 2   separable 9, stride 2; residual x2      16 Hz   128
-      level 3   separable 7, stride 2; residual x2       8 Hz   256   -> morphology frames (acute head)
-      context   separable 5, dilated 1, 2, 3 (residual)  8 Hz   256   -> context frames (beat and rhythm heads)
+      level 3   separable 7, stride 2; residual x2       8 Hz   192   -> morphology frames (acute head)
+      context   separable 5, dilated 1, 2, 3 (residual)  8 Hz   192   -> context frames (beat and rhythm heads)
 
 Nothing is padded, so a frame depends on its receptive field alone and not on the window it is seen from: a stream that keeps the
 last inputs of each convolution computes the same frames, each once. A residual block adds the centre of its
@@ -39,6 +39,8 @@ RHYTHMS = (
 )
 FS_HZ = 128
 FRAME = 16  # samples a frame
+SCALE_FLOOR_UV = 10.0
+TYPICAL_UV = 100.0  # mean |x| of a readable lead, roughly
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Shape:
     """Sizes of the network."""
 
     stem: int = 32
-    levels: tuple[int, ...] = (64, 128, 256)
+    levels: tuple[int, ...] = (64, 128, 192)
     kernels: tuple[int, ...] = (9, 9, 7)
     residuals: int = 2
     context_kernel: int = 5
@@ -150,20 +152,24 @@ class RhythmHead(nn.Module):
 
 
 class AcuteHead(nn.Module):
-    """The last seconds' morphology frames (n, C, frames) to acute-rhythm logits: mean, spread and maximum, then two layers."""
+    """The last seconds' morphology frames (n, C, frames) to acute-rhythm logits: mean, spread and maximum, then two layers.
+
+    The frames are of a scaled signal, so the scale (n,), µV, comes beside them: asystole is a line of little voltage.
+    """
 
     def __init__(self, channels: int, n_classes: int, width: int = 64, dropout: float = 0.3) -> None:
         super().__init__()
         self.project = nn.Conv1d(channels, width, 1)
         self.classify = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(3 * width, 64), nn.ReLU(), nn.Linear(64, n_classes)
+            nn.Dropout(dropout), nn.Linear(3 * width + 1, 64), nn.ReLU(), nn.Linear(64, n_classes)
         )
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, scale_uv: Tensor) -> Tensor:
         values = torch.relu(self.project(frames))
+        level = torch.log(scale_uv / TYPICAL_UV).unsqueeze(1)
         mean = values.mean(2)
         spread = torch.sqrt(((values - mean.unsqueeze(2)) ** 2).mean(2) + 1e-6)
-        logits: Tensor = self.classify(torch.cat([mean, spread, values.amax(2)], dim=1))
+        logits: Tensor = self.classify(torch.cat([mean, spread, values.amax(2), level], dim=1))
         return logits
 
 
@@ -214,7 +220,7 @@ def running_scale(block_means: Tensor) -> Tensor:
     total = torch.cumsum(torch.cat([block_means.new_zeros(n, 1), block_means], 1), 1)
     last = torch.arange(1, blocks + 1, device=block_means.device)
     first = (last - 5).clamp(min=0)
-    mean = ((total[:, last] - total[:, first]) / (last - first)).clamp(min=10.0)
+    mean = ((total[:, last] - total[:, first]) / (last - first)).clamp(min=SCALE_FLOOR_UV)
     return torch.cat([mean[:, :1], mean], 1)
 
 
