@@ -69,7 +69,7 @@ def anew(network: Network) -> Callable[[], int]:
         morphology, context = network.encoder(x)
         values = network.rhythm.values(context)
         network.rhythm.pool(values, torch.ones(BATCH, values.shape[2]))
-        network.acute(morphology[:, :, 0, -32:], torch.full((len(morphology),), 100.0))
+        network.acute(morphology[:, :, 0, -32:], torch.zeros(len(morphology)))
         network.beat(context)
         return BATCH
 

@@ -103,6 +103,12 @@ def named(
     return best
 
 
+def level_of(scale_uv: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the acute head is told of the signal's scale [µV]: ln(scale / 100 µV)."""
+    level: NDArray[np.float32] = np.log(scale_uv.astype(np.float64) / 100.0).astype(np.float32)
+    return level
+
+
 def load_model(folder: Path, threads: int = 1) -> Model:
     """Load and check a model folder; raises `ModelError` naming the file, what it holds and what was expected."""
     path = folder / "model.json"
@@ -233,7 +239,7 @@ class Scorer:
         session = self.model.graphs[graph]
         feed = {"values": values}
         if held is self._acute:
-            feed["scale_uv"] = self._scale[slots]
+            feed["level"] = level_of(self._scale[slots])
         else:
             feed["known"] = (
                 np.arange(horizon.frames)[None, :] >= (horizon.frames - n_known)[:, None]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from ecgstream.classifier import level_of
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import Augmentation, acute_windows, vary
 from ecgstream.training.network import ACUTE, FRAME, FS_HZ, SCALE_FLOOR_UV, AcuteHead, Network, scaled
@@ -25,10 +26,10 @@ N_LINES, LINE_UV = 48, (2.0, 40.0)
 
 @dataclass(frozen=True)
 class Windows:
-    """Frames of 5-s windows: float16 (n, channels, frames), their scale (n,) in µV, classes, records."""
+    """Frames of 5-s windows: float16 (n, channels, frames), level (n,), classes, records."""
 
     frames: NDArray[np.float16]
-    scale_uv: NDArray[np.float32]
+    level: NDArray[np.float32]
     classes: NDArray[np.int64]
     records: NDArray[np.str_]
     database: str
@@ -36,7 +37,7 @@ class Windows:
     def chosen(self, mask: NDArray[np.bool_]) -> "Windows":
         """Those where `mask` (n,) is true."""
         return Windows(
-            self.frames[mask], self.scale_uv[mask], self.classes[mask], self.records[mask], self.database
+            self.frames[mask], self.level[mask], self.classes[mask], self.records[mask], self.database
         )
 
 
@@ -72,7 +73,7 @@ def windows_of(
         classes.append(k)
     return Windows(
         np.stack(kept) if kept else np.empty((0, frames.shape[0], n_frames), np.float16),
-        np.array(scales, np.float32),
+        level_of(np.array(scales, np.float32)),
         np.array(classes, np.int64),
         np.full(len(classes), record.record),
         record.database,
@@ -83,7 +84,7 @@ def joined(parts: list[Windows]) -> Windows:
     """Windows of one database together."""
     return Windows(
         np.concatenate([p.frames for p in parts]),
-        np.concatenate([p.scale_uv for p in parts]),
+        np.concatenate([p.level for p in parts]),
         np.concatenate([p.classes for p in parts]),
         np.concatenate([p.records for p in parts]),
         parts[0].database,
@@ -136,7 +137,7 @@ def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int) -> A
         w = 1 / np.sqrt(counts[inverse]) if mine.any() else np.empty(0)
         weight[mine] = w / max(w.sum(), 1e-9) * (2.0 if k == 0 else 1.0)
     frames = torch.from_numpy(np.concatenate([p.frames for p in parts]))
-    scale_uv = torch.from_numpy(np.concatenate([p.scale_uv for p in parts]))
+    level = torch.from_numpy(np.concatenate([p.level for p in parts]))
     target = torch.from_numpy(classes)
     head = AcuteHead(frames.shape[1], len(ACUTE)).to(device)
     n = min(len(classes), 60_000)
@@ -149,7 +150,7 @@ def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int) -> A
     for _ in range(epochs):
         order = torch.multinomial(p, n // batch * batch, replacement=True, generator=generator)
         for chosen in order.reshape(-1, batch):
-            logits = head(frames[chosen].float().to(device), scale_uv[chosen].to(device))
+            logits = head(frames[chosen].float().to(device), level[chosen].to(device))
             loss = nn.functional.cross_entropy(logits, target[chosen].to(device), label_smoothing=0.05)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -164,7 +165,7 @@ def predict(head: AcuteHead, windows: Windows, device: torch.device) -> NDArray[
     out = [
         head(
             torch.from_numpy(windows.frames[i : i + 4096]).float().to(device),
-            torch.from_numpy(windows.scale_uv[i : i + 4096]).to(device),
+            torch.from_numpy(windows.level[i : i + 4096]).to(device),
         ).cpu()
         for i in range(0, len(windows.frames), 4096)
     ]

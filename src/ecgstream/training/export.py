@@ -57,13 +57,13 @@ def export(
     values, known = torch.rand(3, width, rhythm_frames), torch.ones(3, rhythm_frames)
     pool = RhythmPool(network, temperatures["rhythm"])
     _graph(pool, (values, known), ["values", "known"], ["probabilities"], out / "rhythm.onnx", frames=(0, 1))
-    frames, scale_uv = torch.rand(3, channels, acute_frames), torch.tensor([10.0, 100.0, 900.0])
+    frames, level = torch.rand(3, channels, acute_frames), torch.tensor([-2.3, 0.0, 2.2])
     heads = {"acute.onnx": network.acute} | {
         f"acute-fold-{k}.onnx": head.cpu() for k, head in enumerate(folds)
     }
     for name, head in heads.items():
-        pool = AcutePool(head, temperatures["acute"])
-        _graph(pool, (frames, scale_uv), ["values", "scale_uv"], ["probabilities"], out / name)
+        acute = AcutePool(head, temperatures["acute"])
+        _graph(acute, (frames, level), ["values", "level"], ["probabilities"], out / name)
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors")
     files = ["encoder.onnx", "rhythm.onnx", "weights.safetensors", *heads]
     spec = ModelSpec(

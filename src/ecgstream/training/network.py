@@ -40,7 +40,6 @@ RHYTHMS = (
 FS_HZ = 128
 FRAME = 16  # samples a frame
 SCALE_FLOOR_UV = 10.0
-TYPICAL_UV = 100.0  # mean |x| of a readable lead, roughly
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,8 @@ class RhythmHead(nn.Module):
 class AcuteHead(nn.Module):
     """The last seconds' morphology frames (n, C, frames) to acute-rhythm logits: mean, spread and maximum, then two layers.
 
-    The frames are of a scaled signal, so the scale (n,), µV, comes beside them: asystole is a line of little voltage.
+    The frames are of a scaled signal, so its level (n,), ln(scale / 100 µV), comes beside them: asystole is
+    a line of little voltage.
     """
 
     def __init__(self, channels: int, n_classes: int, width: int = 64, dropout: float = 0.3) -> None:
@@ -164,12 +164,11 @@ class AcuteHead(nn.Module):
             nn.Dropout(dropout), nn.Linear(3 * width + 1, 64), nn.ReLU(), nn.Linear(64, n_classes)
         )
 
-    def forward(self, frames: Tensor, scale_uv: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, level: Tensor) -> Tensor:
         values = torch.relu(self.project(frames))
-        level = torch.log(scale_uv / TYPICAL_UV).unsqueeze(1)
         mean = values.mean(2)
         spread = torch.sqrt(((values - mean.unsqueeze(2)) ** 2).mean(2) + 1e-6)
-        logits: Tensor = self.classify(torch.cat([mean, spread, values.amax(2), level], dim=1))
+        logits: Tensor = self.classify(torch.cat([mean, spread, values.amax(2), level.unsqueeze(1)], dim=1))
         return logits
 
 

@@ -83,14 +83,14 @@ class RhythmPool(nn.Module):
 
 
 class AcutePool(nn.Module):
-    """The last morphology frames (n, channels, frames) and the signal's scale (n,), µV -> probabilities (n, classes)."""
+    """The last morphology frames (n, channels, frames) and the signal's level (n,) -> probabilities (n, classes)."""
 
     def __init__(self, head: AcuteHead, temperature: float) -> None:
         super().__init__()
         self.head, self.temperature = head.eval(), temperature
 
-    def forward(self, values: Tensor, scale_uv: Tensor) -> Tensor:
-        return torch.softmax(self.head(values, scale_uv) / self.temperature, 1)
+    def forward(self, values: Tensor, level: Tensor) -> Tensor:
+        return torch.softmax(self.head(values, level) / self.temperature, 1)
 
 
 def example_block(n: int) -> Tensor:
