@@ -109,32 +109,21 @@ def _one(settings: "KafkaSettings", folder: Path, max_devices: int, options: "Mo
 
 
 def _many(workers: int, instance: str | None, metrics_port: int | None) -> int:
-    """Run this command once for each worker until a signal or until one ends; gives the exit code."""
+    """Run this command once for each worker until a signal; gives the exit code."""
     import signal
-    import subprocess
-    import time
+    import threading
+
+    from ecgstream.workers import supervise
 
     def command(k: int) -> list[str]:
         own = [sys.executable, "-m", "ecgstream", *sys.argv[1:], "--workers", "1"]
         own += ["--instance", f"{instance}-{k}"] if instance else []
         return own + (["--metrics-port", str(metrics_port + k)] if metrics_port else [])
 
-    stopping = False
-
-    def stop(_number: int, _frame: object) -> None:
-        nonlocal stopping
-        stopping = True
-
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    processes = [subprocess.Popen(command(k), start_new_session=True) for k in range(workers)]
-    while not stopping and all(process.poll() is None for process in processes):
-        time.sleep(0.2)
-    for process in processes:
-        if process.poll() is None:
-            process.terminate()
-    codes = [process.wait() for process in processes]
-    return max(abs(code) for code in codes)
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return supervise([command(k) for k in range(workers)], stop)
 
 
 def _stop(text: str) -> None:

@@ -1,0 +1,49 @@
+"""Several processes of one command on one machine: started, started again when they die, and stopped together.
+
+A worker that dies is started again after a pause that doubles with each death, up to `LONGEST_PAUSE_S`, and is short
+again once it lived for `SETTLED_S`. Exit code 2 says that the settings are at fault: then all stop.
+"""
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+
+import structlog
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S = 1.0, 30.0, 60.0
+POLL_S = 0.2
+USAGE = 2
+
+log = structlog.get_logger("workers")
+
+
+def supervise(
+    commands: Sequence[Sequence[str]], stop: threading.Event, first_pause_s: float = FIRST_PAUSE_S
+) -> int:
+    """Keep one process a command running until `stop` is set, then end them with SIGTERM; gives the exit code."""
+    workers: list[subprocess.Popen[bytes] | None] = [None] * len(commands)
+    begun, due, pauses = [0.0] * len(commands), [0.0] * len(commands), [first_pause_s] * len(commands)
+    code = 0
+    while not stop.is_set() and code == 0:
+        now = time.monotonic()
+        for k, command in enumerate(commands):
+            worker = workers[k]
+            if worker is None:
+                if now >= due[k]:
+                    workers[k], begun[k] = subprocess.Popen(command, start_new_session=True), now
+            elif (ended := worker.poll()) is not None:
+                if ended == USAGE:
+                    code = USAGE
+                if now - begun[k] >= SETTLED_S:
+                    pauses[k] = first_pause_s
+                log.warning("worker died", worker=k, code=ended, again_in_s=pauses[k])
+                workers[k], due[k] = None, now + pauses[k]
+                pauses[k] = min(2 * pauses[k], LONGEST_PAUSE_S)
+        stop.wait(POLL_S)
+    running = [worker for worker in workers if worker is not None]
+    for worker in running:
+        if worker.poll() is None:
+            worker.send_signal(signal.SIGTERM)
+    return max([code, *(abs(worker.wait()) for worker in running)])

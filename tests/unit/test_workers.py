@@ -1,0 +1,31 @@
+import sys
+import threading
+import time
+from pathlib import Path
+
+from ecgstream.workers import supervise
+
+
+def test_a_worker_that_dies_is_started_again_and_stops_with_the_rest(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    program = (
+        "import sys, time; f = open(sys.argv[1], 'a'); f.write('x'); f.close(); "
+        "n = len(open(sys.argv[1]).read()); sys.exit(1) if n < 3 else time.sleep(600)"
+    )
+    stop = threading.Event()
+    threading.Thread(target=_stop_after, args=(stop, starts, 3), daemon=True).start()
+    code = supervise([[sys.executable, "-c", program, str(starts)]], stop, first_pause_s=0.05)
+    assert starts.read_text() == "xxx"
+    assert code == 15  # it slept on, and SIGTERM ended it
+
+
+def test_settings_at_fault_stop_them_all() -> None:
+    assert supervise([[sys.executable, "-c", "raise SystemExit(2)"]], threading.Event()) == 2
+
+
+def _stop_after(stop: threading.Event, path: Path, n: int) -> None:
+    for _ in range(600):
+        if path.exists() and len(path.read_text()) >= n:
+            break
+        time.sleep(0.05)
+    stop.set()
