@@ -25,7 +25,7 @@ about a second. VFDB's recordings meet the head of a fold that has never seen th
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -75,6 +75,12 @@ class Judged:
     told: list[Told]
 
 
+class Judged(NamedTuple):
+    """What progress is told of a record that is done."""
+
+    source: Reference
+
+
 def run(
     data: Path,
     model: "classifier.Model",
@@ -109,7 +115,7 @@ def timed_findings(
             sources = [read_source(data, r.database, r.record, r.patient) for r in lot]
             for reference, findings in zip(lot, _streamed(judge, sources), strict=True):
                 yield reference, findings
-                done(reference)
+                done(Judged(reference))
 
 
 def _streamed(model: "classifier.Model", sources: Sequence[Source]) -> list[list[tuple[float, Finding]]]:

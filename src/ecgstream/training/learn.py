@@ -22,10 +22,9 @@ from tqdm import tqdm
 
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import CINC, Augmentation, Batch, Sampler
-from ecgstream.training.network import FRAME, FS_HZ, RHYTHMS, Network, Shape, scaled
+from ecgstream.training.network import BEAT_WEIGHT, FRAME, FS_HZ, RHYTHMS, Network, Shape, scaled
 
 RHYTHM_WEIGHT = {"A": 1.5, "O": 1.2, "~": 1.5}
-BEAT_WEIGHT = (1.0, 2.5, 1.5)
 CALIBRATES = "calibrates.pt"  # the weights before the records for calibration were learnt
 
 

@@ -8,7 +8,7 @@ frames that would read before the stream's start are void; all later ones are th
 import torch
 from torch import Tensor, nn
 
-from ecgstream.training.network import FRAME, FS_HZ, AcuteHead, Network, Residual, Separable
+from ecgstream.training.network import BEAT_WEIGHT, FRAME, FS_HZ, AcuteHead, Network, Residual, Separable
 
 FIRST = 1
 
@@ -26,6 +26,7 @@ class StreamingNetwork(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network.eval()
+        self.weighted = torch.log(torch.tensor(BEAT_WEIGHT)).reshape(1, -1, 1)
 
     def convolutions(self) -> list[nn.Conv2d]:
         """The convolutions that keep a memory, in the order of the signal."""
@@ -52,7 +53,7 @@ class StreamingNetwork(nn.Module):
         morphology = x
         for layer in encoder.context:
             x = self._layer(x, layer, old, new)
-        beats = torch.softmax(self.network.beat(x), 1)
+        beats = torch.softmax(self.network.beat(x) - self.weighted, 1)
         return (self.network.rhythm.values(x), morphology.squeeze(2), beats, *new)
 
     def _layer(self, x: Tensor, layer: nn.Module, old: list[Tensor], new: list[Tensor]) -> Tensor:
