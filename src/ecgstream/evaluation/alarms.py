@@ -75,7 +75,7 @@ class Judged:
     told: list[Told]
 
 
-class Judged(NamedTuple):
+class Done(NamedTuple):
     """What progress is told of a record that is done."""
 
     source: Reference
@@ -115,7 +115,7 @@ def timed_findings(
             sources = [read_source(data, r.database, r.record, r.patient) for r in lot]
             for reference, findings in zip(lot, _streamed(judge, sources), strict=True):
                 yield reference, findings
-                done(Judged(reference))
+                done(Done(reference))
 
 
 def _streamed(model: "classifier.Model", sources: Sequence[Source]) -> list[list[tuple[float, Finding]]]:
