@@ -81,7 +81,7 @@ def test_demo_leaves_cleanly_when_interrupted(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if "Monitor and alerting start" in line:
+            if "console start" in line:
                 break
         assert len(processes_of(tmp_path)) >= 1
         process.send_signal(signal.SIGINT)

@@ -25,7 +25,6 @@ DEVICE_ID, SESSION = "scenario", "s"
 # What the system doesn't get right yet; a scenario that does is to be taken out of here.
 SHORTFALLS = {
     "trigeminy": "ventricular trigeminy is told as bigeminy",
-    "ventricular-ectopy": "a false extreme bradycardia where motion hides beats",
 }
 
 
