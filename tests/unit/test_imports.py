@@ -17,7 +17,7 @@ SHELLS = {
     "fhir",
     "__init__", "__main__", "alerting", "alerts_live", "brokers", "cli", "console", "demo", "evaluation",
     "faust_app", "gateway", "kafka", "metrics", "monitor", "notify", "observability", "recordings",
-    "report", "schema", "simulator", "stored", "topics", "training",
+    "report", "schema", "simulator", "stored", "topics", "training", "workers",
 }  # fmt: skip
 MODULES = {
     path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
