@@ -14,6 +14,7 @@ import structlog
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, SETTLED_S = 1.0, 30.0, 60.0
 POLL_S = 0.2
+STOP_S = 30.0
 USAGE = 2
 
 log = structlog.get_logger("workers")
@@ -46,4 +47,14 @@ def supervise(
     for worker in running:
         if worker.poll() is None:
             worker.send_signal(signal.SIGTERM)
-    return max([code, *(abs(worker.wait()) for worker in running)])
+    return max([code, *(_ended(worker) for worker in running)])
+
+
+def _ended(worker: subprocess.Popen[bytes]) -> int:
+    """A worker's exit code once it has ended, killed where it takes too long; 0 for one that SIGTERM ended before it had begun."""
+    try:
+        code = worker.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        code = worker.wait()
+    return 0 if code == -signal.SIGTERM else abs(code)

@@ -99,7 +99,8 @@ def _one(settings: "KafkaSettings", folder: Path, max_devices: int, options: "Mo
     try:
         asyncio.run(run())
     except KafkaConnectionError as error:
-        _stop(f"monitor: {settings.bootstrap_servers}: {error}")
+        typer.echo(f"monitor: {settings.bootstrap_servers}: {error}", err=True)
+        return 3  # not 2, the settings' fault: a supervisor is to try again
     except Exception:  # the process's last line: whatever this is, it is our fault, and nothing was committed
         structlog.get_logger("monitor").exception(
             "stopped by a fault of its own; nothing is committed past it"
