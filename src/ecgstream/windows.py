@@ -28,6 +28,7 @@ FS_HZ = 128
 WINDOW_S = 30
 ACUTE_S = 5
 PUBLISH_EVERY = 5
+SIGNAL_EVERY = 10  # windows, of a calm rhythm: a page that shows the device has a trace that is no older
 MIN_READABLE_S = 20
 ACUTE_NOTABLE = 0.25
 SILENT_NOTABLE_S = 2.5
@@ -247,7 +248,8 @@ class SessionWindow:
         if not warm or not (notable or window % PUBLISH_EVERY == PUBLISH_EVERY - 1):
             return None
         start = max(0, window + 1 - WINDOW_S)
-        with_signal = notable or rhythm not in {"sinus", None}
+        is_turn = window % SIGNAL_EVERY == SIGNAL_EVERY - 1
+        with_signal = notable or is_turn or rhythm not in {"sinus", None}
         return Finding(
             device_id=self.device_id,
             session=self.session,

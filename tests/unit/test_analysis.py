@@ -41,6 +41,13 @@ def test_every_fifth_calm_window_is_published_without_its_signal(n_seconds: int,
     assert found is None or (found.signal is None and found.window == n_seconds - 1)
 
 
+def test_every_tenth_calm_window_carries_its_signal() -> None:
+    found = finding(window(70))
+    assert found is not None
+    assert found.signal is not None
+    assert found.rhythm == "sinus"
+
+
 def test_a_finding_holds_the_beats_of_its_thirty_seconds_and_the_rate() -> None:
     found = finding(window(65))
     assert found is not None
