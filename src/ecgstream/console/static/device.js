@@ -60,7 +60,7 @@ export async function show(main, id) {
   let trace = detail.trace;
   let hours = null;
 
-  const drawTrace = () => parts.trace.replaceChildren(trace ? scrolled(trace, main, { words: `Newest trace of ${id}.` }) : h("p", { class: "quiet" }, "No signal has come with the findings: the monitor sends it when a window shows something."));
+  const drawTrace = () => parts.trace.replaceChildren(trace ? scrolled(trace, main, { words: `Newest trace of ${id}.` }) : h("p", { class: "quiet" }, "No signal has come with the findings: the monitor sends it every ten seconds, and at once when a window shows something."));
   const tick = () => {
     const nowUs = live.nowUs();
     const now = live.devices.get(id) ?? detail;
