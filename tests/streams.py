@@ -44,7 +44,7 @@ async def read_until(
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
             got = await consumer.getmany(timeout_ms=linger_ms or 200)
-            found += [decode(kind, record.value, MSGPACK) for records in got.values() for record in records]
+            found += [decode(kind, record.value) for records in got.values() for record in records]
             if (not got or not linger_ms) and enough(found):
                 return found
             assert asyncio.get_running_loop().time() < deadline, f"{topic}: {len(found)} records, not enough"
