@@ -61,7 +61,8 @@ def register(app: typer.Typer) -> None:
             _stop(f"demo: {error.name} is missing; install ecgstream[demo]")
         stay = sys.stdout.isatty() and not once
         plan = Plan(recording, "demo-208", speed, broker, bootstrap_servers, partitions, stay=stay)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends it as cleanly as Ctrl-C
+        for name in (signal.SIGTERM, signal.SIGINT):  # `kill` ends it as cleanly as Ctrl-C, in the background, too
+            signal.signal(name, signal.default_int_handler)
         try:
             asyncio.run(_show(plan))
         except (BrokerUnavailable, DemoFailed, InvalidSettings, KafkaError, TopicsMismatch, OSError) as error:
