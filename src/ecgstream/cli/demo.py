@@ -61,7 +61,10 @@ def register(app: typer.Typer) -> None:
             _stop(f"demo: {error.name} is missing; install ecgstream[demo]")
         stay = sys.stdout.isatty() and not once
         plan = Plan(recording, "demo-208", speed, broker, bootstrap_servers, partitions, stay=stay)
-        for name in (signal.SIGTERM, signal.SIGINT):  # `kill` ends it as cleanly as Ctrl-C, in the background, too
+        for name in (
+            signal.SIGTERM,
+            signal.SIGINT,
+        ):  # `kill` ends it as cleanly as Ctrl-C, in the background, too
             signal.signal(name, signal.default_int_handler)
         try:
             asyncio.run(_show(plan))
