@@ -128,7 +128,7 @@ OUTCOME = {Input.CLEARED: "ended", Input.LOST: "unreadable", Input.OVER: "sessio
 
 
 class Episode(Struct):
-    """One kind of event of one device. `until_us` outlives the event: what lies before it has been told."""
+    """One kind of event of one device. `told_us` outlives the event: what lies before it has been told."""
 
     state: State = State.QUIET
     since_us: int = 0
@@ -137,6 +137,7 @@ class Episode(Struct):
     outcome: str = ""
     muted_us: int | None = None  # event time at which it was last kept silent (`ecgstream.speaking`)
     strip: Strip | None = None  # the signal at which a pending event began
+    told_us: int = -1  # `until_us` of what opened: what was only pending has told nothing
 
     @property
     def stands(self) -> bool:
@@ -147,7 +148,7 @@ class Episode(Struct):
 def input_of(episode: Episode, reading: Reading, rule: KindRule, end_us: int) -> Input:
     """Turn a reading at event time `end_us` into the machine's input."""
     sign = reading.sign
-    told = reading.until_us <= episode.until_us
+    told = reading.until_us <= episode.told_us
     is_past = end_us - reading.until_us > RECENT_US
     if sign is Sign.ON and told and (is_past or episode.state is State.QUIET):
         sign = Sign.OFF
@@ -178,6 +179,10 @@ def advance(episode: Episode, given: Input, reading: Reading | None, window: int
             episode.until_us = max(episode.until_us, reading.until_us)
     if action is Action.END:
         episode.outcome = OUTCOME[given]
+    if action is Action.DROP:
+        episode.until_us = episode.told_us
+    elif to in STANDING:
+        episode.told_us = episode.until_us
     episode.state = to
     return action
 

@@ -98,6 +98,26 @@ def test_a_run_of_beats_that_is_over_counts_once() -> None:
     assert episode.since_us == 70 * S
 
 
+def test_what_was_only_pending_has_told_nothing() -> None:
+    """The network sees VT first; the beats, classed seconds later, bear it out when the wave is over."""
+    episode, vt = Episode(), load_limits().kinds["vt"]
+    wave = reading(Sign.ON, 47, 50)
+    beats = reading(Sign.ON, 45, 48, complete=True)
+    assert advance(episode, input_of(episode, wave, vt, 50 * S), wave, 50) is Action.BEGIN
+    assert advance(episode, input_of(episode, beats, vt, 52 * S), beats, 52) is Action.RAISE
+    assert episode.since_us == 45 * S
+
+
+def test_what_was_dropped_has_told_nothing() -> None:
+    episode, vt = Episode(), load_limits().kinds["vt"]
+    wave, nothing = reading(Sign.ON, 47, 50), reading(Sign.OFF, 51, 51)
+    beats = reading(Sign.ON, 45, 48, complete=True)
+    assert advance(episode, input_of(episode, wave, vt, 50 * S), wave, 50) is Action.BEGIN
+    assert advance(episode, input_of(episode, nothing, vt, 51 * S), nothing, 51) is Action.DROP
+    assert advance(episode, input_of(episode, beats, vt, 52 * S), beats, 52) is Action.RAISE
+    assert episode.since_us == 45 * S
+
+
 def test_the_documents_diagram_is_the_tables() -> None:
     page = (Path(__file__).parents[2] / "docs" / "episodes.md").read_text()
     assert f"```mermaid\n{mermaid()}\n```" in page

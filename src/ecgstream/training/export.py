@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 from safetensors.torch import save_file
@@ -97,6 +98,20 @@ def export(
     (out / "model.json").write_bytes(msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")
 
 
+def _bare(path: Path) -> None:
+    """Take out what the exporter notes of this machine: where in the source, and in which files, each node came from."""
+    model = onnx.load(path)
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        value.ClearField("metadata_props")
+        value.ClearField("doc_string")
+    model.graph.ClearField("metadata_props")
+    model.ClearField("metadata_props")
+    onnx.save(model, path)
+
+
 def _graph(
     module: nn.Module,
     example: tuple[Tensor, ...],
@@ -118,6 +133,7 @@ def _graph(
             dynamic_shapes=shapes, external_data=False, verbose=False,
         )  # fmt: skip
         expected = module(*example)
+    _bare(path)
     expected = expected if isinstance(expected, tuple) else (expected,)
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found = session.run(None, {name: x.numpy() for name, x in zip(inputs, example, strict=True)})
