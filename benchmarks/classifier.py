@@ -68,7 +68,7 @@ def anew(network: Network) -> Callable[[], int]:
         x = scaled(signal)[:, None, None].contiguous(memory_format=torch.channels_last)
         morphology, context = network.encoder(x)
         values = network.rhythm.values(context)
-        network.rhythm.pool(values, torch.ones(BATCH, values.shape[2]))
+        network.rhythm.pool(values, torch.ones(BATCH, values.shape[1]))
         network.acute(morphology[:, :, 0, -32:], torch.zeros(len(morphology)))
         network.beat(context)
         return BATCH

@@ -18,7 +18,9 @@ import onnxruntime as ort
 from msgspec import Struct
 from numpy.typing import NDArray
 
-FORMAT = 2
+from ecgstream.held_frames import HeldFrames
+
+FORMAT = 3
 GRAPHS = ("encoder.onnx", "rhythm.onnx", "acute.onnx")
 
 
@@ -152,14 +154,15 @@ class Scores(NamedTuple):
 class Scorer:
     """Carries up to `n_slots` streams through a model, a second at a time; memory is fixed at the start (about 0.2 MB a slot)."""
 
-    def __init__(self, model: Model, n_slots: int, batch: int = 64) -> None:
+    def __init__(self, model: Model, n_slots: int, batch: int = 32) -> None:
         spec = model.spec
         self.model, self.spec, self.batch = model, spec, batch
         self._memories = [
             np.zeros((n_slots, channels, 1, reach), np.float32) for channels, reach in spec.memories
         ]
-        self._rhythm = np.zeros((n_slots, spec.rhythm.channels, spec.rhythm.frames), np.float32)
-        self._acute = np.zeros((n_slots, spec.acute.channels, spec.acute.frames), np.float32)
+        step = spec.fs_hz // spec.frame_samples
+        self._rhythm = HeldFrames(n_slots, spec.rhythm.frames, spec.rhythm.channels, step)
+        self._acute = HeldFrames(n_slots, spec.acute.frames, spec.acute.channels, step)
         self._beats = np.full((n_slots, spec.rhythm.frames + 64, len(spec.beat_classes)), np.nan, np.float32)
         self._n_frames = np.zeros(n_slots, np.int64)
         self._level = np.zeros((n_slots, spec.scale_blocks), np.float64)
@@ -189,22 +192,21 @@ class Scorer:
         return Scores(np.concatenate([p.rhythm for p in parts]), np.concatenate([p.acute for p in parts]))
 
     def _step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Scores:
+        rhythm, acute, beats = self.encode(slots, blocks)
+        new_frames = self._n_frames[slots, None] + np.arange(beats.shape[1])
+        known = (new_frames >= self.spec.rhythm.void_frames)[:, :, None]
+        self._beats[slots[:, None], new_frames % self._beats.shape[1]] = np.where(known, beats, np.nan)
+        self._n_frames[slots] += beats.shape[1]
+        return Scores(self._rhythms(slots, rhythm), self._acutes(slots, acute))
+
+    def encode(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The next second's frames, (n, 8, channels) each: of the rhythm head, of the acute head, beat probabilities."""
         x = self._scaled(slots, blocks)[:, None, None, :]
         feed = dict(zip(self._names, [x, *(m[slots] for m in self._memories)], strict=True))
-        rhythm, acute, beats, *memories = self.model.graphs["encoder.onnx"].run(None, feed)
-        for memory, new in zip(self._memories, memories, strict=True):
+        found: list[NDArray[np.float32]] = self.model.graphs["encoder.onnx"].run(None, feed)
+        for memory, new in zip(self._memories, found[3:], strict=True):
             memory[slots] = new
-        n_new = rhythm.shape[2]
-        first = self._n_frames[slots]
-        self._n_frames[slots] = first + n_new
-        void = self.spec.rhythm.void_frames
-        for k in range(n_new):
-            known = (first + k >= void)[:, None]
-            self._beats[slots, (first + k) % self._beats.shape[1]] = np.where(known, beats[:, :, k], np.nan)
-        return Scores(
-            self._pooled("rhythm.onnx", self.spec.rhythm, self._rhythm, slots, rhythm),
-            self._pooled("acute.onnx", self.spec.acute, self._acute, slots, acute),
-        )
+        return found[:3]
 
     def _scaled(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> NDArray[np.float32]:
         """The blocks over their streams' running scale; the twin of `training.network.scaled`."""
@@ -225,27 +227,24 @@ class Scorer:
         scaled: NDArray[np.float32] = np.clip(blocks / line, -spec.clip, spec.clip)
         return scaled
 
-    def _pooled(
-        self,
-        graph: str,
-        horizon: Horizon,
-        held: NDArray[np.float32],
-        slots: NDArray[np.int64],
-        new: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
-        values = np.concatenate([held[slots], new], axis=2)[:, :, -horizon.frames :]
-        held[slots] = values
-        n_known = np.clip(self._n_frames[slots] - horizon.void_frames, 0, horizon.frames)
-        session = self.model.graphs[graph]
-        feed = {"values": values}
-        if held is self._acute:
-            feed["level"] = level_of(self._scale[slots])
-        else:
-            feed["known"] = (
-                np.arange(horizon.frames)[None, :] >= (horizon.frames - n_known)[:, None]
-            ).astype(np.float32)
-        probabilities: NDArray[np.float32] = session.run(None, feed)[0]
+    def _rhythms(self, slots: NDArray[np.int64], new: NDArray[np.float32]) -> NDArray[np.float32]:
+        horizon = self.spec.rhythm
+        n_known = self._n_known(slots, horizon)
+        known = np.arange(horizon.frames)[None, :] >= (horizon.frames - n_known)[:, None]
+        feed = {"values": self._rhythm.push(slots, new), "known": known.astype(np.float32)}
+        (probabilities,) = self.model.graphs["rhythm.onnx"].run(None, feed)
         return np.where((n_known >= horizon.min_frames)[:, None], probabilities, np.float32(np.nan))
+
+    def _acutes(self, slots: NDArray[np.int64], new: NDArray[np.float32]) -> NDArray[np.float32]:
+        horizon = self.spec.acute
+        feed = {"values": self._acute.push(slots, new), "level": level_of(self._scale[slots])}
+        (probabilities,) = self.model.graphs["acute.onnx"].run(None, feed)
+        is_warm = self._n_known(slots, horizon) >= horizon.min_frames
+        return np.where(is_warm[:, None], probabilities, np.float32(np.nan))
+
+    def _n_known(self, slots: NDArray[np.int64], horizon: Horizon) -> NDArray[np.int64]:
+        """How many frames of the horizon's window read real signal alone."""
+        return np.clip(self._n_frames[slots] - horizon.void_frames, 0, horizon.frames)
 
     def beat_probabilities(
         self, slot: int | NDArray[np.int64], positions: NDArray[np.float64]
@@ -285,10 +284,9 @@ def score_record(model: Model, signal_uv: NDArray[np.float32]) -> RecordScores:
     slot = np.zeros(1, np.int64)
     values = []
     for b in range(blocks):
-        scorer.step(slot, padded[None, b * spec.fs_hz : (b + 1) * spec.fs_hz])
-        values.append(scorer._rhythm[0, :, -spec.fs_hz // spec.frame_samples :].copy())
-    frames = np.concatenate(values, axis=1)[:, spec.rhythm.void_frames : signal_uv.size // spec.frame_samples]
-    if frames.shape[1] == 0:
+        values.append(scorer.encode(slot, padded[None, b * spec.fs_hz : (b + 1) * spec.fs_hz])[0][0])
+    frames = np.concatenate(values)[spec.rhythm.void_frames : signal_uv.size // spec.frame_samples]
+    if len(frames) == 0:
         return RecordScores(np.full(len(spec.rhythm_classes), np.nan, np.float32))
-    feed = {"values": frames[None], "known": np.ones((1, frames.shape[1]), np.float32)}
+    feed = {"values": frames[None], "known": np.ones((1, len(frames)), np.float32)}
     return RecordScores(model.graphs["rhythm.onnx"].run(None, feed)[0][0])

@@ -90,7 +90,7 @@ def broken(tmp_path: Path, change: dict[str, object]) -> Path:
 @pytest.mark.parametrize(
     ("change", "names"),
     [
-        ({"format": 99}, ["format 99", "expected 2"]),
+        ({"format": 99}, ["format 99", "expected 3"]),
         ({"fs_hz": 250}, ["250 Hz", "128 Hz"]),
         ({"surprise": 1}, ["surprise"]),
         ({"sha256": {}}, ["encoder.onnx"]),

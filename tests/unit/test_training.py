@@ -44,10 +44,12 @@ def test_frames_of_a_stream_are_those_of_the_whole_signal() -> None:
         morphology, context = network.encoder(x[..., FIRST:])
         expected = network.rhythm.values(context)
     void_morphology, void_context = streaming.void_frames()
-    torch.testing.assert_close(
-        torch.cat(acute, 2)[..., void_morphology:], morphology.squeeze(2), rtol=0, atol=1e-5
+    acute_frames, rhythm_frames = (
+        torch.cat(acute, 1)[:, void_morphology:],
+        torch.cat(rhythm, 1)[:, void_context:],
     )
-    torch.testing.assert_close(torch.cat(rhythm, 2)[..., void_context:], expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(acute_frames, morphology.squeeze(2).transpose(1, 2), rtol=0, atol=1e-5)
+    torch.testing.assert_close(rhythm_frames, expected, rtol=0, atol=1e-5)
 
 
 def test_a_window_scored_alone_gives_the_frames_that_the_stream_holds() -> None:

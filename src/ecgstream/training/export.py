@@ -55,10 +55,10 @@ def export(
     outputs = ["rhythm", "acute", "beats", *(f"new{i}" for i in range(len(memories)))]
     _graph(streaming, (example_block(3), *memories), ["x", *names], outputs, out / "encoder.onnx")
     width = network.rhythm.project.out_channels
-    values, known = torch.rand(3, width, rhythm_frames), torch.ones(3, rhythm_frames)
+    values, known = torch.rand(3, rhythm_frames, width), torch.ones(3, rhythm_frames)
     pool = RhythmPool(network, temperatures["rhythm"])
-    _graph(pool, (values, known), ["values", "known"], ["probabilities"], out / "rhythm.onnx", frames=(0, 1))
-    frames, level = torch.rand(3, channels, acute_frames), torch.tensor([-2.3, 0.0, 2.2])
+    _graph(pool, (values, known), ["values", "known"], ["probabilities"], out / "rhythm.onnx", frames=True)
+    frames, level = torch.rand(3, acute_frames, channels), torch.tensor([-2.3, 0.0, 2.2])
     heads = {"acute.onnx": network.acute} | {
         f"acute-fold-{k}.onnx": head.cpu() for k, head in enumerate(folds)
     }
@@ -118,12 +118,12 @@ def _graph(
     inputs: list[str],
     outputs: list[str],
     path: Path,
-    frames: tuple[int, ...] = (),
+    frames: bool = False,
 ) -> None:
-    """Export `module` with any number of streams (and of frames, for the inputs whose last axis is one), and check it."""
+    """Export `module` with any number of streams (and of `frames`, the inputs' second axis), and check it."""
     n = torch.export.Dim("n", min=1, max=2**20)
     n_frames = torch.export.Dim("frames", min=1, max=2**20)
-    axes = tuple({0: n} | ({x.dim() - 1: n_frames} if i in frames else {}) for i, x in enumerate(example))
+    axes = tuple({0: n} | ({1: n_frames} if frames else {}) for x in example)
     shapes: Any = (axes[0], axes[1:]) if isinstance(module, StreamingNetwork) else axes
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():

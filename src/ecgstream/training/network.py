@@ -131,23 +131,26 @@ class RhythmHead(nn.Module):
         )
 
     def values(self, frames: Tensor) -> Tensor:
-        """(n, C, 1, frames) -> (n, attentions + width, frames): attention logits, then values."""
-        projected = self.project(frames).squeeze(2)
+        """(n, C, 1, frames) -> (n, frames, attentions + width): attention logits, then values."""
+        projected = self.project(frames).squeeze(2).transpose(1, 2)
         return torch.cat(
-            [projected[:, : self.attentions], torch.relu(projected[:, self.attentions :])], dim=1
+            [projected[..., : self.attentions], torch.relu(projected[..., self.attentions :])], dim=2
         )
 
     def pool(self, values: Tensor, known: Tensor) -> Tensor:
-        """(n, attentions + width, frames) and a mask (n, frames), 1.0 where the frame is known -> logits (n, classes)."""
-        attention, value = values[:, : self.attentions], values[:, self.attentions :]
-        mask = known.unsqueeze(1)
-        weight = torch.softmax(attention - 1e4 * (1.0 - mask), dim=2)
-        attended = torch.einsum("naf,nvf->nav", weight, value).flatten(1)
-        count = mask.sum(2).clamp(min=1.0)
-        mean = (value * mask).sum(2) / count
-        spread = torch.sqrt(((value - mean.unsqueeze(2)) ** 2 * mask).sum(2) / count + 1e-6)
-        peak = (value * mask).amax(2)  # values are never negative
-        logits: Tensor = self.classify(torch.cat([attended, mean, spread, peak], dim=1))
+        """(n, frames, attentions + width) and a mask (n, frames), 1.0 where the frame is known -> logits (n, classes)."""
+        a = self.attentions
+        mask = known.unsqueeze(2)
+        weight = torch.softmax(values[..., :a] - 1e4 * (1.0 - mask), dim=1)
+        share = mask / mask.sum(1, keepdim=True).clamp(min=1.0)
+        averages = torch.cat([weight, share], dim=2).transpose(1, 2) @ values
+        attended, mean = averages[:, :-1, a:].flatten(1), averages[:, -1:]
+        deviation = values - mean
+        spread = torch.sqrt((share.transpose(1, 2) @ (deviation * deviation)).squeeze(1) + 1e-6)
+        peak = (values * mask).amax(1)  # what counts of it is never negative
+        logits: Tensor = self.classify(
+            torch.cat([attended, mean[:, 0, a:], spread[:, a:], peak[:, a:]], dim=1)
+        )
         return logits
 
 

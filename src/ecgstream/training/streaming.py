@@ -21,7 +21,7 @@ def reach(convolution: nn.Conv2d) -> int:
 
 class StreamingNetwork(nn.Module):
     """`forward(x, *memories)`: scaled signal (n, 1, 1, 128 * seconds) -> rhythm values, morphology frames, beat probabilities
-    (each (n, channels, 8 * seconds)), then the new memories."""
+    (each (n, 8 * seconds, channels)), then the new memories."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -54,7 +54,8 @@ class StreamingNetwork(nn.Module):
         for layer in encoder.context:
             x = self._layer(x, layer, old, new)
         beats = torch.softmax(self.network.beat(x) - self.weighted, 1)
-        return (self.network.rhythm.values(x), morphology.squeeze(2), beats, *new)
+        frames = (morphology.squeeze(2).transpose(1, 2), beats.transpose(1, 2))
+        return (self.network.rhythm.values(x), *frames, *new)
 
     def _layer(self, x: Tensor, layer: nn.Module, old: list[Tensor], new: list[Tensor]) -> Tensor:
         if isinstance(layer, Residual):
@@ -73,7 +74,7 @@ class StreamingNetwork(nn.Module):
 
 
 class RhythmPool(nn.Module):
-    """Rhythm values of a window's frames (n, channels, frames) and their mask (n, frames) -> probabilities (n, classes)."""
+    """Rhythm values of a window's frames (n, frames, channels) and their mask (n, frames) -> probabilities (n, classes)."""
 
     def __init__(self, network: Network, temperature: float) -> None:
         super().__init__()
@@ -84,14 +85,14 @@ class RhythmPool(nn.Module):
 
 
 class AcutePool(nn.Module):
-    """The last morphology frames (n, channels, frames) and the signal's level (n,) -> probabilities (n, classes)."""
+    """The last morphology frames (n, frames, channels) and the signal's level (n,) -> probabilities (n, classes)."""
 
     def __init__(self, head: AcuteHead, temperature: float) -> None:
         super().__init__()
         self.head, self.temperature = head.eval(), temperature
 
     def forward(self, values: Tensor, level: Tensor) -> Tensor:
-        return torch.softmax(self.head(values, level) / self.temperature, 1)
+        return torch.softmax(self.head(values.transpose(1, 2), level) / self.temperature, 1)
 
 
 def example_block(n: int) -> Tensor:
