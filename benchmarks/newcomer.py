@@ -64,7 +64,8 @@ async def newcomer(servers: str, network: str) -> None:
 
     app = faust.App(
         f"newcomer-{network}", broker=f"kafka://{servers}", store="memory://", web_enabled=False, topic_partitions=8,
-        value_serializer="raw", autodiscover=False, stream_wait_empty=False, datadir=tempfile.mkdtemp(), consumer_auto_offset_reset="latest",
+        value_serializer="raw", autodiscover=False, stream_wait_empty=False, datadir=tempfile.mkdtemp(),
+        consumer_auto_offset_reset="latest",
     )  # fmt: skip
     samples = app.topic(TOPICS.samples, value_type=bytes, value_serializer="raw")
     rhythm = app.topic("newcomer.rhythm", value_type=bytes, value_serializer="raw", partitions=8)
