@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from ecgstream.analysis import Analyzer
+from ecgstream.analysis import Analyzer, Front
 from ecgstream.messages import MSGPACK, Chunk, DeadLetter, Finding, decode, encode
 from ecgstream.monitor import Monitor, MonitorOptions
 from ecgstream.topics import Topics
@@ -72,19 +73,27 @@ async def crash(servers: str, topics: Topics, after_findings: int, **options: An
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _monitor(servers: str, topics: Topics, options: dict[str, Any]) -> Monitor:
+async def stumble(servers: str, topics: Topics, front: Front, error: type[Exception]) -> None:
+    """Run a monitor until it ends by that error of its own code."""
+    with pytest.raises(error):
+        await asyncio.wait_for(_monitor(servers, topics, {}, front).run(asyncio.Event()), 60)
+
+
+def _monitor(servers: str, topics: Topics, options: dict[str, Any], front: Front | None = None) -> Monitor:
     fields: dict[str, Any] = {"group_id": f"{topics.prefix}monitor", "commit_every_s": 0.2}
     given = MonitorOptions(**fields | options)
     model = FakeModel()
-    analyzer = Analyzer(model, DEVICES, FakeScorer(model, DEVICES), Memoryless(DEVICES))
+    analyzer = Analyzer(model, DEVICES, FakeScorer(model, DEVICES), front or Memoryless(DEVICES))
     return Monitor({"bootstrap_servers": servers}, topics, analyzer, given)
 
 
 @asynccontextmanager
-async def monitoring(servers: str, topics: Topics, **options: Any) -> AsyncIterator[asyncio.Task[None]]:
+async def monitoring(
+    servers: str, topics: Topics, front: Front | None = None, **options: Any
+) -> AsyncIterator[asyncio.Task[None]]:
     """A monitor with the fake network and the memoryless front end, in this process, while the block runs; then it stops cleanly."""
     stop = asyncio.Event()
-    task = asyncio.create_task(_monitor(servers, topics, options).run(stop))
+    task = asyncio.create_task(_monitor(servers, topics, options, front).run(stop))
     try:
         yield task
         stop.set()

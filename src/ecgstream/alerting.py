@@ -5,6 +5,9 @@ that takes the partition over, goes on where the last one stood. At-least-once, 
 revisions are on the broker, then the table is set, then the record is acknowledged. What a crash repeats is
 known by window (findings) or by its author and time (answers), and a revision published twice is the same revision.
 
+A record that makes our own code raise is tried again at once (the state that it found is still the stored one), then
+parked: it goes to the dead letters. A parked record, here or in the monitor, is told as a technical alert.
+
 A timer looks at each device by the clock on the wall: escalation, snoozes and silence don't wait for its next finding.
 """
 
@@ -17,11 +20,19 @@ import faust
 import msgspec
 import structlog
 from aiokafka.partitioner import murmur2
-from faust.types import TP
 from prometheus_client import Counter, Gauge
 
 from ecgstream import watch
-from ecgstream.faust_app import RAW, RAW_TABLE, application, content_type, delivered, partitions_of
+from ecgstream.faust_app import (
+    RAW,
+    RAW_TABLE,
+    agent,
+    application,
+    content_type,
+    delivered,
+    partitions_of,
+    place,
+)
 from ecgstream.kafka import KafkaSettings
 from ecgstream.limits import Limits, LimitsError, for_device
 from ecgstream.messages import (
@@ -47,6 +58,10 @@ DEVICES = Gauge("ecgstream_alerting_devices", "Devices that this process watches
 log = structlog.get_logger()
 
 
+class Raised(Exception):
+    """Our own code raised on a record, before anything was published or stored."""
+
+
 def now_us() -> int:
     """The clock on the wall, µs."""
     return time.time_ns() // 1000
@@ -69,7 +84,7 @@ class Desk:
         self._locks = [asyncio.Lock() for _ in range(LOCKS)]
         self._limits: dict[bytes, tuple[bytes, Limits]] = {}
 
-    def reassigned(self) -> None:
+    async def reassigned(self, *_: Any, **__: Any) -> None:
         """Partitions came or went: who was silent while nobody watched isn't silent yet."""
         self._due.clear()
         self._limits.clear()
@@ -80,12 +95,16 @@ class Desk:
         async for event in stream.noack().events():
             try:
                 try:
-                    await act(event)
+                    try:
+                        await act(event)
+                    except Raised:
+                        await act(event)
                 except InvalidRecord as error:
                     await self._bury(event, str(error))
+                except Raised as error:
+                    await self._park(event, error)
             except Exception as error:
-                place = f"{event.message.topic}[{event.message.partition}]@{event.message.offset}"
-                log.critical("alerting stops", at=place, exc_info=error)
+                log.critical("alerting stops", at=place(event), exc_info=error)
                 self._fail(error)
                 await asyncio.Event().wait()  # acknowledge nothing past it; the process is ending
             await stream.ack(event)
@@ -133,6 +152,22 @@ class Desk:
             lambda state, limits: watch.on_settings(state, refused, limits, now_us()),
         )
 
+    async def on_dead_letter(self, event: Any) -> None:
+        """A record of ``ecg.dead-letters``: a parked one is told; whatever its sender got wrong is the sender's to see."""
+        key = event.message.key
+        try:  # not `decode`: a letter may be longer than any other record
+            letter = msgspec.msgpack.decode(event.message.value or b"", type=DeadLetter)
+        except msgspec.DecodeError:
+            HELD_BACK.labels("unreadable dead letter").inc()
+            return
+        if not letter.parked or not key or event.message.partition != self.partition_of(key):
+            return
+        at = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+        await self._change(
+            key.decode(errors="replace"),
+            lambda state, limits: watch.on_parked(state, at, letter.reason, limits, now_us()),
+        )
+
     async def tick(self) -> None:
         """Let time pass for every device of this process that has something due."""
         if self.app.rebalancing or self.app.unassigned or self.app.tables.recovery.in_recovery:  # type: ignore[attr-defined]
@@ -143,7 +178,18 @@ class Desk:
         DEVICES.set(len(owned))
         for key in owned:
             if self._due.get(key, 0) <= now:
-                await self._change(key.decode(), lambda state, limits: watch.on_tick(state, limits, now_us()))
+                await self._tick_of(key)
+
+    async def _tick_of(self, key: bytes) -> None:
+        try:
+            await self._change(key.decode(), lambda state, limits: watch.on_tick(state, limits, now_us()))
+        except Raised as error:  # the others' time must pass
+            self._due[key] = now_us() + watch.SILENT_CHECK_US
+            HELD_BACK.labels("tick that raised").inc()
+            log.critical("tick raised", device=key.decode(), exc_info=error.__cause__)
+        except Exception as error:
+            log.critical("alerting stops", device=key.decode(), exc_info=error)
+            self._fail(error)
 
     def partition_of(self, key: bytes) -> int:
         """The partition of a key, as Kafka's own clients choose it."""
@@ -154,11 +200,16 @@ class Desk:
         key = device_id.encode()
         async with self._locks[murmur2(key) % LOCKS]:
             stored = self.devices.get(key)
-            state = msgspec.msgpack.decode(stored, type=State) if stored else State(device_id)
-            state.seen_at_us = max(state.seen_at_us, self.ready_us)
-            held_back = dict(state.counts)
-            limits = self._limits_of(key)
-            alerts = act(state, limits)
+            try:
+                state = msgspec.msgpack.decode(stored, type=State) if stored else State(device_id)
+                state.seen_at_us = max(state.seen_at_us, self.ready_us)
+                held_back = dict(state.counts)
+                limits = self._limits_of(key)
+                alerts = act(state, limits)
+            except MemoryError:
+                raise
+            except Exception as error:  # whatever it is: `state` is a copy, and is dropped
+                raise Raised(type(error).__name__) from error
             for alert in alerts:
                 await self._publish(key, alert)
             for cause, n in state.counts.items():
@@ -186,12 +237,21 @@ class Desk:
             cached = self._limits[key] = value, for_device(self.limits, decode(DeviceSettings, value))
         return cached[1]
 
-    async def _bury(self, event: Any, reason: str) -> None:
+    async def _park(self, event: Any, error: Raised) -> None:
+        at = place(event)
+        log.critical("parked", at=at, exc_info=error.__cause__)
+        if event.message.topic == self.topics.dead_letters:  # told by the log alone, or it would go round
+            HELD_BACK.labels("parked letter that raised").inc()
+            return
+        await self._bury(event, f"parked: {error} raised twice here", parked=True)
+
+    async def _bury(self, event: Any, reason: str, *, parked: bool = False) -> None:
         message = event.message
-        HELD_BACK.labels("dead letter").inc()
-        log.warning("dead letter", at=f"{message.topic}[{message.partition}]@{message.offset}", reason=reason)
+        HELD_BACK.labels("parked" if parked else "dead letter").inc()
+        log.warning("dead letter", at=place(event), reason=reason)
         letter = DeadLetter(
             reason=reason[:2000],
+            parked=parked,
             topic=message.topic,
             partition=message.partition,
             offset=message.offset,
@@ -214,10 +274,11 @@ def build(settings: KafkaSettings, limits: Limits, partitions: int) -> tuple[fau
         (topics.rhythm, desk.on_finding),
         (topics.acks, desk.on_answer),
         (topics.device_settings, desk.on_settings),
+        (topics.dead_letters, desk.on_dead_letter),
     ):
-        app.agent(app.topic(topic, **RAW), name=f"alerting.{act.__name__}")(_agent(desk, act))
+        app.agent(app.topic(topic, **RAW), name=f"alerting.{act.__name__}")(agent(desk.take, act))
     app.timer(interval=TICK_S)(desk.tick)
-    app.on_partitions_assigned.connect(_when_reassigned(desk), weak=False)
+    app.on_partitions_assigned.connect(desk.reassigned, weak=False)
     return app, desk
 
 
@@ -237,18 +298,3 @@ async def run(settings: KafkaSettings, limits: Limits, stop: asyncio.Event) -> N
     finally:
         stopping.cancel()
         await app.stop()
-
-
-def _agent(desk: Desk, act: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
-    async def agent(stream: Any) -> None:
-        await desk.take(stream, act)
-
-    agent.__name__ = agent.__qualname__ = getattr(act, "__name__", "act")  # Faust knows agents by their name
-    return agent
-
-
-def _when_reassigned(desk: Desk) -> Callable[..., Awaitable[None]]:
-    async def reassigned(app: faust.App, assigned: set[TP], **_: Any) -> None:
-        desk.reassigned()
-
-    return reassigned

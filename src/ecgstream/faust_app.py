@@ -7,7 +7,7 @@ raises would be skipped, committed past, and waited for at shutdown for ever: so
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import faust
@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from ecgstream.kafka import KafkaSettings, client_options
 from ecgstream.topics import Topics
 
+Act = Callable[[Any], Awaitable[None]]
 RAW: dict[str, Any] = {
     "key_type": bytes,
     "value_type": bytes,
@@ -54,7 +55,7 @@ async def partitions_of(settings: KafkaSettings) -> int:
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
     try:
-        names = [topics.rhythm, topics.acks, topics.device_settings, topics.alerts]
+        names = [topics.rhythm, topics.acks, topics.device_settings, topics.alerts, topics.dead_letters]
         found = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics(names)}
     finally:
         await admin.close()
@@ -78,6 +79,21 @@ def content_type(event: Any) -> str | None:
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     found = [value for name, value in pairs if name == "content-type"]
     return found[-1].decode(errors="replace") if found else None
+
+
+def place(event: Any) -> str:
+    """Where the record stands in the log."""
+    return f"{event.message.topic}[{event.message.partition}]@{event.message.offset}"
+
+
+def agent(take: Callable[[Any, Act], Awaitable[None]], act: Act) -> Callable[[Any], Awaitable[None]]:
+    """An agent that hands its stream to `take`, under the name of `act`: Faust knows agents by their name."""
+
+    async def agent(stream: Any) -> None:
+        await take(stream, act)
+
+    agent.__name__ = agent.__qualname__ = getattr(act, "__name__", "act")
+    return agent
 
 
 def _credentials(options: Mapping[str, Any]) -> Any:

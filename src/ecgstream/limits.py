@@ -133,6 +133,7 @@ KINDS = frozenset(
         "snoozed",
         "settings-refused",
         "delivery-failed",
+        "record-parked",
     }
 )
 _ORDERED = (  # each pair must hold, strictly, whoever sets it

@@ -281,12 +281,16 @@ class DeviceSettings(Record, frozen=True, kw_only=True):
 
 
 class DeadLetter(Record, frozen=True, kw_only=True):
-    """A record that could not be taken (topic ``ecg.dead-letters``): its bytes, its headers and the reason."""
+    """A record that could not be taken (topic ``ecg.dead-letters``): its bytes, its headers and the reason.
+
+    `parked`: not its sender's fault but ours, since it made our own code raise twice.
+    """
 
     reason: Text
     topic: str
     partition: int
     offset: int
+    parked: bool = False
     key: bytes | None = None
     value: bytes | None = None
     headers: list[tuple[str, bytes]] = []

@@ -5,7 +5,7 @@ all, and only then let the committed offsets advance, by the rewind rule (`ecgst
 partition that is taken away is forgotten, one that is given is rebuilt from its committed offset.
 
 A record that its sender got wrong goes to the dead letters. Any other exception ends the process with nothing
-committed past it.
+committed past it; a record that raises a second time is parked (`ecgstream.parking`).
 """
 
 import asyncio
@@ -24,17 +24,19 @@ from aiokafka import (
     TopicPartition,
 )
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, KafkaError
 
 from ecgstream import observability
 from ecgstream.analysis import Analyzer
-from ecgstream.messages import encode
+from ecgstream.messages import DeadLetter, encode
+from ecgstream.parking import Parking
 from ecgstream.pipeline import CONTENT_TYPE, Batch, Pipeline
 from ecgstream.replay import warm_up
 from ecgstream.topics import Topics
 
 POLL_MS = 200
 LONGEST_REQUEST_BYTES = 4 * 1024 * 1024  # a dead letter wraps the largest record
+UNKNOWN_DEVICE = b"monitor"  # whom a parked record without a key is told of
 
 log = structlog.get_logger("monitor")
 
@@ -80,6 +82,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._busy = asyncio.Lock()  # a batch is in work, or partitions change hands
         self._generation = 0
+        self._parking = Parking(client, options.group_id)
         self._read: dict[int, int] = {}  # next offset of each partition whose findings are all out
         self._committed: dict[int, int] = {}
         self._committed_at = time.monotonic()
@@ -122,6 +125,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             self._generation += 1
             for tp in assigned:
                 self._forget(tp.partition)
+            await self._parking.take_over(assigned)
             self.progress.assigned = bool(assigned)
             log.info("assigned", partitions=sorted(tp.partition for tp in assigned))
 
@@ -129,6 +133,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         self._pipeline.forget(partition)
         self._read.pop(partition, None)
         self._committed.pop(partition, None)
+        self._parking.forget(TopicPartition(self._topics.samples, partition))
 
     async def _round(self) -> None:
         """One batch, from the consumer to the commit."""
@@ -137,7 +142,9 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         async with self._busy:
             is_current = generation == self._generation and self.progress.assigned
             if fetched and is_current:  # otherwise it will be read again
-                await self._work([record for records in fetched.values() for record in records])
+                for portion in self._parking.portions(fetched):
+                    await self._work(portion)
+                    self.progress.tick()
                 for tp, records in fetched.items():
                     self._read[tp.partition] = records[-1].offset + 1
             if time.monotonic() - self._committed_at >= self._options.commit_every_s:
@@ -148,7 +155,11 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _work(self, records: list[ConsumerRecord]) -> None:
         begin = time.perf_counter()
         loop = asyncio.get_running_loop()
-        batch = await loop.run_in_executor(self._thread, self._pipeline.process, records)
+        try:
+            batch = await loop.run_in_executor(self._thread, self._pipeline.process, records)
+        except Exception as error:  # whatever it is, the state may be wrong now: the process ends
+            await self._blame(records, error)
+            raise
         await self._publish(batch)
         seconds = time.perf_counter() - begin
         observability.STAGE_SECONDS.labels("produce").inc(max(0.0, seconds - sum(batch.seconds.values())))
@@ -162,13 +173,29 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             for key, value in batch.encoded
         ]
         for letter in batch.letters:
-            place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
             log.warning(
-                "dead letter", at=place, device=_printable(letter.key), reason=_field_only(letter.reason)
+                "dead letter",
+                at=_place(letter),
+                device=_printable(letter.key),
+                reason=_field_only(letter.reason),
             )
             sent.append(await self._producer.send(dead, encode(letter), key=letter.key, headers=CONTENT_TYPE))
         if sent:
             await asyncio.gather(*sent)
+
+    async def _blame(self, records: list[ConsumerRecord], error: Exception) -> None:
+        """Remember what raised, for whoever has these partitions next; park a record that raised by itself."""
+        letter = self._parking.blame(records, error)
+        try:
+            if letter is not None:
+                log.critical("parked", at=_place(letter), device=_printable(letter.key), reason=letter.reason)
+                value, key = encode(letter), letter.key or UNKNOWN_DEVICE
+                await self._producer.send_and_wait(
+                    self._topics.dead_letters, value, key=key, headers=CONTENT_TYPE
+                )
+            await self._consumer.commit(self._parking.at_crash())
+        except KafkaError as unreachable:
+            log.warning("not noted: another crash will find it", error=str(unreachable))
 
     async def _commit(self) -> None:
         """Commit what the rewind rule allows."""
@@ -180,16 +207,14 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         }
         if not offsets:
             return
+        due = {TopicPartition(self._topics.samples, p): offset for p, offset in offsets.items()}
+        read = {tp: self._read[tp.partition] for tp in due}
         try:
-            await self._consumer.commit(
-                {
-                    TopicPartition(self._topics.samples, partition): offset
-                    for partition, offset in offsets.items()
-                }
-            )
+            await self._consumer.commit(self._parking.with_notes(due, read))
         except CommitFailedError as error:
             log.warning("commit refused: partitions have changed hands", error=str(error))
             return
+        self._parking.committed(due, read)
         self._committed |= offsets
 
     def _show_lag(self) -> None:
@@ -199,6 +224,10 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
                 observability.LAG_RECORDS.labels(str(tp.partition)).set(
                     max(0, end - self._read[tp.partition])
                 )
+
+
+def _place(letter: DeadLetter) -> str:
+    return f"{letter.topic}[{letter.partition}]@{letter.offset}"
 
 
 def _printable(key: bytes | None) -> str | None:

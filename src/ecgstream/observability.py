@@ -5,14 +5,11 @@ partitions; both look at progress, not at whether the process exists. Nothing he
 """
 
 import asyncio
-import logging
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
-import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
 from ecgstream.pipeline import Batch, Pipeline
@@ -71,23 +68,6 @@ def note_batch(batch: Batch, pipeline: Pipeline, record_ms: list[int], seconds: 
     for what, n in asdict(pipeline.counts).items():
         REASSEMBLY.labels(what).set(n)
     DEVICES.set(pipeline.n_devices)
-
-
-def configure_logs(level: str = "info", *, as_json: bool = False) -> None:
-    """Log to stderr: lines for a person, or JSON lines."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if as_json else structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
 
 
 class Progress:

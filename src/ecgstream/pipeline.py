@@ -123,10 +123,11 @@ def read_chunk(record: LogRecord) -> Chunk:
     return chunk
 
 
-def dead_letter(record: LogRecord, reason: str) -> DeadLetter:
+def dead_letter(record: LogRecord, reason: str, *, parked: bool = False) -> DeadLetter:
     """A record that could not be taken, whole, with the reason and its place."""
     return DeadLetter(
         reason=reason[:2000],
+        parked=parked,
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,

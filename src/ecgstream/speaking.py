@@ -48,6 +48,7 @@ class State(Struct):
     snoozes: dict[str, Snooze] = field(default_factory=dict)
     past: dict[str, int] = field(default_factory=dict)  # sessions that are over, and their last window
     tally: Tally = field(default_factory=Tally)
+    parked: list[str] = field(default_factory=list)  # places of the last records that were parked
     counts: dict[str, int] = field(default_factory=dict)  # what was ignored or held back, by cause
 
 
@@ -261,6 +262,7 @@ def _message(title: str, rate: float | None, evidence: dict[str, Any]) -> str:
         "jump_s": "clock jumped by {} s",
         "lag_s": "{} s late",
         "refused": "{}",
+        "parked": "{}",
     }
     parts += [words.format(evidence[name]) for name, words in said.items() if evidence.get(name) is not None]
     return ", ".join(parts)[:2000]

@@ -1,6 +1,6 @@
 """The watch over one device: findings, silence and answers in, alert revisions out.
 
-`on_finding`, `on_tick`, `on_ack`, `on_snooze` and `on_settings` change a device's `State` in place and give the
+`on_finding`, `on_tick`, `on_ack`, `on_snooze`, `on_settings` and `on_parked` change a device's `State` in place and give the
 revisions to publish. Nothing here reads a clock: event time comes with the findings; `now_us` is the shell's
 clock, used for what waits on people (escalation, snoozes) and for a device's silence.
 
@@ -24,6 +24,7 @@ from ecgstream.messages import Ack, Alert, AlertState, Finding, Quality, Reason,
 from ecgstream.speaking import Moment, State, count, is_forgotten, over, reconcile, stand, stands
 
 PAST_SESSIONS = 8
+PARKED = 16  # places remembered, to know a repeated one
 SILENT_CHECK_US = 10_000_000  # how often a silent device is looked at
 
 
@@ -122,6 +123,21 @@ def on_settings(state: State, refused: str | None, limits: Limits, now_us: int) 
     why = Reading("settings-refused", Sign.ON, event_us, event_us, why={"refused": refused})
     begun = frozenset({"settings-refused"})
     return reconcile(state, limits, Moment(event_us, now_us, begun, {"settings-refused": why}))
+
+
+def on_parked(state: State, at: str, reason: str, limits: Limits, now_us: int) -> list[Alert]:
+    """Tell that a record of this device was parked (`at` its place in the log); each place once."""
+    if at in state.parked:
+        count(state, "repeated parked record")
+        return []
+    state.parked = [*state.parked, at][-PARKED:]
+    kind, event_us = "record-parked", state.end_us if state.session else now_us
+    stand(state, kind, event_us)
+    why = {"parked": f"{at}: {reason.removeprefix('parked: ')}"}
+    reading = Reading(kind, Sign.ON, event_us, event_us, complete=True, why=why)
+    out = reconcile(state, limits, Moment(event_us, now_us, frozenset({kind}), {kind: reading}))
+    over(state, kind)  # a moment's event: what stays is the alert, until somebody answers
+    return out + reconcile(state, limits, Moment(event_us, now_us))
 
 
 def next_due_us(state: State, limits: Limits, now_us: int) -> int:

@@ -64,6 +64,7 @@ def _run(settings: object, limits: object, metrics_host: str, metrics_port: int 
     from ecgstream.alerting import run
     from ecgstream.kafka import KafkaSettings
     from ecgstream.limits import Limits
+    from ecgstream.logs import configure_logs
 
     assert isinstance(settings, KafkaSettings)
     assert isinstance(limits, Limits)
@@ -74,6 +75,7 @@ def _run(settings: object, limits: object, metrics_host: str, metrics_port: int 
             asyncio.get_running_loop().add_signal_handler(sign, stop.set)
         await run(settings, limits, stop)
 
+    configure_logs()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if metrics_port is not None:
         start_http_server(metrics_port, addr=metrics_host)

@@ -54,8 +54,8 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(_many(workers, instance, metrics_port))
         from ecgstream.classifier import ModelError, load_model
         from ecgstream.kafka import InvalidSettings, load_settings
+        from ecgstream.logs import configure_logs
         from ecgstream.monitor import MonitorOptions
-        from ecgstream.observability import configure_logs
         from ecgstream.shipped import shipped_model
 
         configure_logs(log_level, as_json=log_json)
