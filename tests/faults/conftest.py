@@ -1,0 +1,52 @@
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ecgstream.analysis import Analyzer
+from ecgstream.brokers import Broker, BrokerUnavailable
+from ecgstream.classifier import load_model
+from ecgstream.recordings import Recording
+from ecgstream.replay import replay
+from ecgstream.shipped import shipped_model
+from ecgstream.simulator.scenarios import read_scenario
+from process_ward import GALLERY, Expected, expect
+
+PATIENTS = ("asystole", "ventricular-fibrillation", "bradycardia", "atrial-fibrillation")
+
+
+@pytest.fixture(scope="session")
+def patients() -> dict[str, Recording]:
+    """Four patients in trouble, by their device."""
+    return {name: read_scenario(GALLERY / f"{name}.yaml").signal() for name in PATIENTS}
+
+
+@pytest.fixture(scope="session")
+def expected(patients: dict[str, Recording]) -> Expected:
+    """The findings and alerts that an uninterrupted run gives of them."""
+    model = load_model(shipped_model())
+    made = expect(
+        finding
+        for name, recording in patients.items()
+        for found in replay(recording, Analyzer(model, 1), name, "s")
+        for finding in found
+    )
+    assert len(made.findings) > 100
+    assert len(made.alerts) >= 4
+    return made
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    """An Apache Kafka of the test's own, to stop, kill and freeze."""
+    with tempfile.TemporaryDirectory(prefix="ecgstream-test-", ignore_cleanup_errors=True) as folder:
+        own = Broker("apache", Path(folder))
+        try:
+            own.start()
+        except BrokerUnavailable as error:
+            pytest.skip(str(error))
+        try:
+            yield own
+        finally:
+            own.stop()
