@@ -26,7 +26,7 @@ from aiokafka import (
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, KafkaError
 
-from ecgstream import observability
+from ecgstream import fencing, observability
 from ecgstream.analysis import Analyzer
 from ecgstream.messages import DeadLetter, encode
 from ecgstream.parking import Parking
@@ -67,6 +67,8 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self._topics = topics
         self._options = options
+        self._client = client
+        self._fenced: fencing.Fenced | None = None
         self._pipeline = Pipeline(analyzer, time.perf_counter)
         self._consumer = AIOKafkaConsumer(
             **client,
@@ -101,6 +103,11 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
                     log.info("started", group=options.group_id, metrics_port=port)
                     while not stop.is_set():
                         await self._round()
+                except asyncio.CancelledError:
+                    if self._fenced is not None:
+                        raise self._fenced from None
+                    raise
+                else:
                     async with self._busy:
                         await self._commit()
                 finally:
@@ -116,8 +123,26 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             self._generation += 1
             self.progress.assigned = False
             await self._commit()
+            if revoked:
+                await self._end_if_fenced()
             for partition in [tp.partition for tp in revoked]:
                 self._forget(partition)
+
+    async def _end_if_fenced(self) -> None:
+        if self._options.instance_id is None:
+            return
+        try:
+            await fencing.check(
+                self._client, self._consumer, self._options.group_id, self._options.instance_id
+            )
+        except fencing.Fenced as error:
+            self._fenced = error
+            task = asyncio.current_task()  # aiokafka's: to join again would throw the other one out
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+        except KafkaError as error:
+            log.warning("not known whether the member id is taken", error=str(error))
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         """Begin each partition anew: its records are read again from the committed offset."""

@@ -84,6 +84,7 @@ def _one(settings: "KafkaSettings", folder: Path, max_devices: int, options: "Mo
 
     from ecgstream.analysis import Analyzer
     from ecgstream.classifier import load_model
+    from ecgstream.fencing import Fenced
     from ecgstream.kafka import client_options
     from ecgstream.monitor import Monitor
     from ecgstream.topics import Topics
@@ -98,6 +99,9 @@ def _one(settings: "KafkaSettings", folder: Path, max_devices: int, options: "Mo
 
     try:
         asyncio.run(run())
+    except Fenced as error:
+        typer.echo(f"monitor: {error}", err=True)
+        return 2  # started again, it would throw the other one out
     except KafkaConnectionError as error:
         typer.echo(f"monitor: {settings.bootstrap_servers}: {error}", err=True)
         return 3  # not 2, the settings' fault: a supervisor is to try again
