@@ -24,15 +24,8 @@ from prometheus_client import Counter, Gauge
 
 from ecgstream import watch
 from ecgstream.faust_app import (
-    RAW,
-    RAW_TABLE,
-    agent,
-    application,
-    content_type,
-    delivered,
-    partitions_of,
-    place,
-)
+    RAW, RAW_TABLE, agent, application, changelogs_known, content_type, delivered, partitions_of, place
+)  # fmt: skip
 from ecgstream.kafka import KafkaSettings
 from ecgstream.limits import Limits, LimitsError, for_device
 from ecgstream.messages import (
@@ -146,6 +139,7 @@ class Desk:
         if not key:
             raise InvalidRecord(refused or "key: missing")
         if refused is None:
+            await changelogs_known(self.app)
             self.settings[key] = value or b""
         await self._change(
             key.decode(errors="replace"),
@@ -198,6 +192,7 @@ class Desk:
     async def _change(self, device_id: str, act: Callable[[State, Limits], list[Alert]]) -> None:
         """Change one device's state: publish what that gives, then store it."""
         key = device_id.encode()
+        await changelogs_known(self.app)
         async with self._locks[murmur2(key) % LOCKS]:
             stored = self.devices.get(key)
             try:

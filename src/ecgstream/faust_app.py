@@ -66,6 +66,16 @@ async def partitions_of(settings: KafkaSettings) -> int:
     return found[topics.rhythm]
 
 
+async def changelogs_known(app: faust.App) -> None:
+    """Wait until the producer knows the partitions of all tables' changelogs: Faust asks it for them without waiting.
+
+    A table that was made a moment ago would fail at its first change.
+    """
+    producer = app.producer._ensure_producer()  # type: ignore[attr-defined]
+    for table in app.tables.values():
+        await producer.partitions_for(table.changelog_topic.get_topic_name())
+
+
 async def delivered(
     topic: Any, key: bytes | None, value: bytes, headers: Any, partition: int | None = None
 ) -> None:
