@@ -22,10 +22,7 @@ import structlog
 from aiokafka.partitioner import murmur2
 from prometheus_client import Counter, Gauge
 
-from ecgstream import watch
-from ecgstream.faust_app import (
-    RAW, RAW_TABLE, agent, application, changelogs_known, content_type, delivered, partitions_of, place
-)  # fmt: skip
+from ecgstream import faust_app, watch
 from ecgstream.kafka import KafkaSettings
 from ecgstream.limits import Limits, LimitsError, for_device
 from ecgstream.messages import (
@@ -65,12 +62,12 @@ class Desk:
 
     def __init__(self, app: faust.App, topics: Topics, limits: Limits, partitions: int) -> None:
         self.app, self.topics, self.limits, self.partitions = app, topics, limits, partitions
-        table: dict[str, Any] = {"partitions": partitions, "use_partitioner": True} | RAW_TABLE
+        table: dict[str, Any] = {"partitions": partitions, "use_partitioner": True} | faust_app.RAW_TABLE
         self.devices = app.Table("devices", **table)
         self.settings = app.Table("settings", **table)
-        self.alerts = app.topic(topics.alerts, **RAW)
-        self.acks = app.topic(topics.acks, **RAW)
-        self.dead_letters = app.topic(topics.dead_letters, **RAW)
+        self.alerts = app.topic(topics.alerts, **faust_app.RAW)
+        self.acks = app.topic(topics.acks, **faust_app.RAW)
+        self.dead_letters = app.topic(topics.dead_letters, **faust_app.RAW)
         self.failed: asyncio.Future[None] | None = None
         self.ready_us = now_us()
         self._due: dict[bytes, int] = {}
@@ -97,14 +94,14 @@ class Desk:
                 except Raised as error:
                     await self._park(event, error)
             except Exception as error:
-                log.critical("alerting stops", at=place(event), exc_info=error)
+                log.critical("alerting stops", at=faust_app.place(event), exc_info=error)
                 self._fail(error)
                 await asyncio.Event().wait()  # acknowledge nothing past it; the process is ending
             await stream.ack(event)
 
     async def on_finding(self, event: Any) -> None:
         """A record of ``ecg.rhythm``."""
-        finding = decode(Finding, event.message.value, content_type(event))
+        finding = decode(Finding, event.message.value, faust_app.content_type(event))
         arrived_us = round(event.message.timestamp * 1e6)
         await self._change(
             finding.device_id,
@@ -113,10 +110,12 @@ class Desk:
 
     async def on_answer(self, event: Any) -> None:
         """A record of ``ecg.acks``; one that came to another device's partition is sent on to its own."""
-        answer = decode_answer(event.message.value, content_type(event))
+        answer = decode_answer(event.message.value, faust_app.content_type(event))
         key = answer.device_id.encode()
         if event.message.partition != self.partition_of(key):
-            await delivered(self.acks, key, event.message.value, event.headers, self.partition_of(key))
+            await faust_app.delivered(
+                self.acks, key, event.message.value, event.headers, self.partition_of(key)
+            )
         elif isinstance(answer, Ack):
             await self._change(answer.device_id, lambda state, _: watch.on_ack(state, answer))
         else:
@@ -130,7 +129,7 @@ class Desk:
         refused: str | None = None
         if value:
             try:
-                settings = decode(DeviceSettings, value, content_type(event))
+                settings = decode(DeviceSettings, value, faust_app.content_type(event))
                 key = settings.device_id.encode()
                 for_device(self.limits, settings)
             except (InvalidRecord, LimitsError) as error:
@@ -139,7 +138,7 @@ class Desk:
         if not key:
             raise InvalidRecord(refused or "key: missing")
         if refused is None:
-            await changelogs_known(self.app)
+            await faust_app.changelogs_known(self.app)
             self.settings[key] = value or b""
         await self._change(
             key.decode(errors="replace"),
@@ -192,7 +191,7 @@ class Desk:
     async def _change(self, device_id: str, act: Callable[[State, Limits], list[Alert]]) -> None:
         """Change one device's state: publish what that gives, then store it."""
         key = device_id.encode()
-        await changelogs_known(self.app)
+        await faust_app.changelogs_known(self.app)
         async with self._locks[murmur2(key) % LOCKS]:
             stored = self.devices.get(key)
             try:
@@ -219,7 +218,7 @@ class Desk:
 
     async def _publish(self, key: bytes, alert: Alert) -> None:
         alert = msgspec.structs.replace(alert, published_us=now_us())
-        await delivered(self.alerts, key, encode(alert, JSON), {"content-type": JSON.encode()})
+        await faust_app.delivered(self.alerts, key, encode(alert, JSON), {"content-type": JSON.encode()})
         REVISIONS.labels(alert.kind, str(alert.state)).inc()
         log.info("alert", id=alert.alert_id, revision=alert.revision, state=str(alert.state), kind=alert.kind)
 
@@ -233,7 +232,7 @@ class Desk:
         return cached[1]
 
     async def _park(self, event: Any, error: Raised) -> None:
-        at = place(event)
+        at = faust_app.place(event)
         log.critical("parked", at=at, exc_info=error.__cause__)
         if event.message.topic == self.topics.dead_letters:  # told by the log alone, or it would go round
             HELD_BACK.labels("parked letter that raised").inc()
@@ -243,7 +242,7 @@ class Desk:
     async def _bury(self, event: Any, reason: str, *, parked: bool = False) -> None:
         message = event.message
         HELD_BACK.labels("parked" if parked else "dead letter").inc()
-        log.warning("dead letter", at=place(event), reason=reason)
+        log.warning("dead letter", at=faust_app.place(event), reason=reason)
         letter = DeadLetter(
             reason=reason[:2000],
             parked=parked,
@@ -253,7 +252,7 @@ class Desk:
             key=message.key,
             value=message.value,
         )
-        await delivered(self.dead_letters, message.key, encode(letter), {})
+        await faust_app.delivered(self.dead_letters, message.key, encode(letter), {})
 
     def _fail(self, error: Exception) -> None:
         if self.failed is not None and not self.failed.done():
@@ -263,7 +262,7 @@ class Desk:
 def build(settings: KafkaSettings, limits: Limits, partitions: int) -> tuple[faust.App, Desk]:
     """The Faust application and its desk; `partitions` is what the ecg topics have."""
     topics = Topics(settings.topic_prefix)
-    app = application(settings, partitions)
+    app = faust_app.application(settings, partitions)
     desk = Desk(app, topics, limits, partitions)
     for topic, act in (
         (topics.rhythm, desk.on_finding),
@@ -271,7 +270,9 @@ def build(settings: KafkaSettings, limits: Limits, partitions: int) -> tuple[fau
         (topics.device_settings, desk.on_settings),
         (topics.dead_letters, desk.on_dead_letter),
     ):
-        app.agent(app.topic(topic, **RAW), name=f"alerting.{act.__name__}")(agent(desk.take, act))
+        app.agent(app.topic(topic, **faust_app.RAW), name=f"alerting.{act.__name__}")(
+            faust_app.agent(desk.take, act)
+        )
     app.timer(interval=TICK_S)(desk.tick)
     app.on_partitions_assigned.connect(desk.reassigned, weak=False)
     return app, desk
@@ -279,7 +280,7 @@ def build(settings: KafkaSettings, limits: Limits, partitions: int) -> tuple[fau
 
 async def run(settings: KafkaSettings, limits: Limits, stop: asyncio.Event) -> None:
     """Watch until `stop` is set; raises what made it impossible to go on."""
-    partitions = await partitions_of(settings)
+    partitions = await faust_app.partitions_of(settings)
     app, desk = build(settings, limits, partitions)
     desk.failed = asyncio.get_running_loop().create_future()
     app.finalize()
