@@ -191,7 +191,6 @@ class Desk:
     async def _change(self, device_id: str, act: Callable[[State, Limits], list[Alert]]) -> None:
         """Change one device's state: publish what that gives, then store it."""
         key = device_id.encode()
-        await faust_app.changelogs_known(self.app)
         async with self._locks[murmur2(key) % LOCKS]:
             stored = self.devices.get(key)
             try:
@@ -206,6 +205,7 @@ class Desk:
                 raise Raised(type(error).__name__) from error
             for alert in alerts:
                 await self._publish(key, alert)
+            await faust_app.changelogs_known(self.app)
             for cause, n in state.counts.items():
                 HELD_BACK.labels(cause).inc(n - held_back.get(cause, 0))
             self._due[key] = watch.next_due_us(state, limits, now_us())

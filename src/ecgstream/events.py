@@ -14,6 +14,7 @@ Definitions and their sources:
 - the alarm limit of 10 s from onset: IEC 60601-2-27, ANSI/AAMI EC13.
 - couplets (2), runs (3 or more ventricular beats): ANSI/AAMI EC57's run statistics.
 - pause: an RR interval of 3 s (Kusumoto et al. 2019, doi:10.1161/CIR.0000000000000628).
+- bigeminy, trigeminy: every second or third beat ventricular (`ecgstream.patterns`), for a share of the window's beats.
 - AF: onset and end only (Drew et al. 2014, doi:10.1371/journal.pone.0110274), from 30 s (Hindricks et al.
   2021, doi:10.1093/eurheartj/ehaa612).
 
@@ -38,6 +39,7 @@ import numpy as np
 
 from ecgstream.limits import Thresholds
 from ecgstream.messages import Beat, Finding, Quality, Reason
+from ecgstream.patterns import find_pattern
 
 NO_CONTACT = frozenset({Reason.GAP, Reason.LEAD_OFF})
 NO_WAVES = NO_CONTACT | {Reason.FLAT, Reason.CLIPPED}
@@ -249,16 +251,16 @@ def _above(rate: float, limit: float, limits: Thresholds) -> Sign:
     return Sign.ON if rate > limit else Sign.HOLD if rate > limit - limits.rate_hysteresis_bpm else Sign.OFF
 
 
-def _rhythm_reader(kind: str, name: str) -> Any:
-    """A reader of one rhythm's probability; SVT must be fast and a pattern of ectopy must have it."""
+def _rhythm_reader(kind: str) -> Any:
+    """A reader of one rhythm's probability; SVT must be fast."""
 
     def read(w: _Window) -> Reading:
         if not w.finding.rhythm_probabilities or w.finding.quality is Quality.UNREADABLE:
             return w.reading(kind, Sign.BLIND)
         p = w.finding.rhythm_probabilities.get(kind, 0.0)
-        sign = _threshold(p, getattr(w.limits, f"{name}_on"), getattr(w.limits, f"{name}_off"))
+        sign = _threshold(p, getattr(w.limits, f"{kind}_on"), getattr(w.limits, f"{kind}_off"))
         rate = w.last_rate(w.limits.rate_beats)
-        if sign is Sign.ON and not _borne_out(kind, rate, w):
+        if sign is Sign.ON and kind == "svt" and (rate is None or rate <= w.limits.svt_bpm):
             sign = Sign.HOLD
         since = w.end_us - round(w.limits.rhythm_lookback_s * 1e6)
         why = _shares(w.finding.rhythm_probabilities)
@@ -267,15 +269,21 @@ def _rhythm_reader(kind: str, name: str) -> Any:
     return read
 
 
-def _borne_out(kind: str, rate: float | None, w: _Window) -> bool:
-    if kind == "svt":
-        return rate is not None and rate > w.limits.svt_bpm
-    if kind in ("bigeminy", "trigeminy"):
-        classed = [b for b in w.beats if b.kind != "Q"]
-        share = sum(b.kind == "V" for b in classed) / max(1, len(classed))
-        low, high = (0.3, 0.6) if kind == "bigeminy" else (0.2, 0.45)
-        return low <= share <= high
-    return True
+def _pattern_reader(kind: str) -> Any:
+    """A reader of a pattern of ventricular beats."""
+
+    def read(w: _Window) -> Reading:
+        if w.beats_blind:
+            return w.reading(kind, Sign.BLIND)
+        pattern = find_pattern(kind, [beat.kind for beat in w.beats])
+        if pattern is None:
+            return w.reading(kind, Sign.OFF)
+        sign = _threshold(pattern.share, getattr(w.limits, f"{kind}_on"), getattr(w.limits, f"{kind}_off"))
+        first, last = w.beats[pattern.first].at_us, w.beats[pattern.last].at_us
+        why = {"share_of_beats": round(pattern.share, 2)}
+        return w.reading(kind, sign, first, last, rate_bpm=w.last_rate(w.limits.rate_beats), why=why)
+
+    return read
 
 
 def _threshold(p: float, on: float, off: float) -> Sign:
@@ -304,13 +312,13 @@ _READERS: tuple[Callable[[_Window], Reading], ...] = (
         True,
     ),
     _pause,
-    _rhythm_reader("svt", "svt"),
+    _rhythm_reader("svt"),
     _rate_reader("high-rate", lambda r, t: _above(r, t.high_rate_bpm, t), "rate_beats", False),
     _rate_reader("low-rate", lambda r, t: _below(r, t.low_rate_bpm, t), "rate_beats", False),
-    _rhythm_reader("block", "block"),
-    _rhythm_reader("idioventricular", "idioventricular"),
+    _rhythm_reader("block"),
+    _rhythm_reader("idioventricular"),
     _v_run,
-    _rhythm_reader("af", "af"),
-    _rhythm_reader("bigeminy", "bigeminy"),
-    _rhythm_reader("trigeminy", "trigeminy"),
+    _rhythm_reader("af"),
+    _pattern_reader("bigeminy"),
+    _pattern_reader("trigeminy"),
 )

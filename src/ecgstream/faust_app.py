@@ -67,13 +67,16 @@ async def partitions_of(settings: KafkaSettings) -> int:
 
 
 async def changelogs_known(app: faust.App) -> None:
-    """Wait until the producer knows the partitions of all tables' changelogs: Faust asks it for them without waiting.
+    """Wait until the producer knows the partitions of all tables' changelogs; to be called right before a table changes.
 
-    A table that was made a moment ago would fail at its first change.
+    Faust asks the producer for them without waiting, and aiokafka forgets the partitions of a topic that it
+    isn't told to follow as soon as it sends to another one.
     """
     producer = app.producer._ensure_producer()  # type: ignore[attr-defined]
     for table in app.tables.values():
-        await producer.partitions_for(table.changelog_topic.get_topic_name())
+        name = table.changelog_topic.get_topic_name()
+        await producer.client.add_topic(name)
+        await producer.partitions_for(name)
 
 
 async def delivered(

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ecgstream.commits import WARM_ANYWAY_S, WARM_UP_S
 from ecgstream.messages import MISSING, Beat, Finding, Quality, Reason, Strip
+from ecgstream.patterns import PATTERNS, pattern_named
 from ecgstream.reassembly import Piece
 
 FS_HZ = 128
@@ -227,7 +228,7 @@ class SessionWindow:
         quality = self.quality()
         acute_known = acute_row is not None and quality is not Quality.UNREADABLE
         rhythm_known = rhythm_row is not None and self.rhythm_readable()
-        rhythm = _named(rhythm_row, model) if rhythm_row is not None and rhythm_known else None
+        rhythm = self._named(rhythm_row, model) if rhythm_row is not None and rhythm_known else None
         rate = self.heart_rate_bpm() if quality is not Quality.UNREADABLE else None
         notable = (
             self.previous != (rhythm, quality)
@@ -275,6 +276,16 @@ class SessionWindow:
             model=model.name,
         )
 
+    def _named(self, row: Row, model: Classes) -> str:
+        """The pattern of the beats; else the most likely rhythm of those that reach their operating point."""
+        points = model.thresholds
+        reached = [
+            p if p >= points.get(name, 0.0) and name not in PATTERNS else -1.0
+            for p, name in zip(row, model.rhythm_classes, strict=True)
+        ]
+        pattern = pattern_named([beat.kind for beat in self.beats])
+        return pattern or model.rhythm_classes[_largest(reached)]
+
     def _reasons(self, quality: Quality, *, rhythm_known: bool, acute_known: bool) -> list[Reason]:
         """Why something isn't fully known: each reason once, in the order of `Reason`."""
         look_back = 0
@@ -302,15 +313,6 @@ class SessionWindow:
         return Strip(
             start_us=epoch + start * 1_000_000, fs_hz=FS_HZ, uv_per_lsb=1.0, samples=samples.tobytes()
         )
-
-
-def _named(row: Row, model: Classes) -> str:
-    """The most likely rhythm of those that reach their operating point."""
-    points = model.thresholds
-    reached = [
-        p if p >= points.get(name, 0.0) else -1.0 for p, name in zip(row, model.rhythm_classes, strict=True)
-    ]
-    return model.rhythm_classes[_largest(reached)]
 
 
 def _largest(row: Row) -> int:

@@ -22,11 +22,6 @@ GALLERY = Path(__file__).parents[2] / "simulators" / "scenarios"
 START_US = 1_700_000_000_000_000
 DEVICE_ID, SESSION = "scenario", "s"
 
-# What the system doesn't get right yet; a scenario that does is to be taken out of here.
-SHORTFALLS = {
-    "trigeminy": "ventricular trigeminy is told as bigeminy",
-}
-
 
 def findings(scenario: Scenario) -> Iterator[Finding]:
     """The scenario's records through decoding, reassembly and analysis, in the order in which they come."""
@@ -70,9 +65,7 @@ def holds(scenario: Scenario, alerts: list[Alert]) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(GALLERY.glob("*.yaml")), ids=lambda path: path.stem)
-def test_scenario(path: Path, request: pytest.FixtureRequest) -> None:
-    if path.stem in SHORTFALLS:
-        request.applymarker(pytest.mark.xfail(reason=SHORTFALLS[path.stem], strict=False))
+def test_scenario(path: Path) -> None:
     scenario = read_scenario(path)
     try:
         alerts = list(over_findings(findings(scenario), load_limits()))

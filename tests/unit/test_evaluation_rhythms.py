@@ -5,6 +5,7 @@ import pytest
 
 from ecgstream.classifier import named
 from ecgstream.evaluation import cinc2017, rhythms, rr_baseline
+from ecgstream.evaluation.labels import centred
 from ecgstream.evaluation.references import Interval
 from ecgstream.evaluation.results import Table
 from ecgstream.evaluation.spans import Span
@@ -77,7 +78,7 @@ def test_rhythm_duration_and_episodes_by_hand() -> None:
 
 def test_a_finding_speaks_for_the_middle_of_its_window() -> None:
     labels = ["sinus"] * 20 + ["af"] * 20
-    said = rhythms.centred(labels, 40.0)
+    said = centred(labels, 40.0)
     assert said == [Interval(0, 5, "sinus"), Interval(5, 40, "af")]
 
 

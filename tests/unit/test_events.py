@@ -109,11 +109,18 @@ def test_a_run_is_told_when_it_is_over_and_whole() -> None:
     assert readings(36, beats(("N", 0.8, 40), ("V", 0.5, 2), ("N", 0.8, 60)))["v-run"].sign is Sign.OFF
 
 
-def test_bigeminy_needs_the_beats_to_bear_it_out() -> None:
-    p = {"bigeminy": 0.9, "sinus": 0.1}
-    pairs = [(0.6 * i, "NV"[i % 2]) for i in range(1, 80)]
-    assert readings(40, pairs, rhythm_probabilities=p)["bigeminy"].sign is Sign.ON
-    assert readings(40, beats(("N", 0.8, 60)), rhythm_probabilities=p)["bigeminy"].sign is Sign.HOLD
+def test_bigeminy_and_trigeminy_are_told_by_the_order_of_the_beats() -> None:
+    def signs(pattern: str) -> tuple[Sign, Sign]:
+        beats = [(0.6 * i, pattern[i % len(pattern)]) for i in range(1, 80)]
+        found = readings(40, beats, rhythm_probabilities={"bigeminy": 0.9, "trigeminy": 0.9})
+        return found["bigeminy"].sign, found["trigeminy"].sign
+
+    assert signs("NV") == (Sign.ON, Sign.OFF)
+    assert signs("NNV") == (Sign.OFF, Sign.ON)
+    assert signs("NNNV") == (Sign.OFF, Sign.OFF), "as many ventricular beats, but in no such order"
+    assert signs("NVV") == (Sign.OFF, Sign.OFF)
+    assert signs("NVNVNVNVNNNN") == (Sign.ON, Sign.OFF)
+    assert signs("NVNVNVNNNNNNN")[0] is Sign.HOLD
 
 
 def test_svt_must_be_fast() -> None:

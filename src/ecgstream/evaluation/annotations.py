@@ -21,7 +21,7 @@ import numpy as np
 import wfdb
 
 from ecgstream.classifier import Model
-from ecgstream.evaluation.rhythms import CENTRE_S, labels_of
+from ecgstream.evaluation.labels import CENTRE_S, kinds_of, labels_of
 from ecgstream.evaluation.streaming import Source, Stream, stream_records
 from ecgstream.recordings import Recording
 
@@ -80,10 +80,7 @@ def notes_of(stream: Stream, model: Model) -> list[Note]:
     def at(time_s: float) -> int:
         return min(max(0, round(time_s * fs_hz)), max(0, n - 1))
 
-    notes = [
-        Note(at(time_s), "Q" if np.isnan(share).any() else model.beat_classes[int(share.argmax())])
-        for time_s, share in zip(stream.beats_s, stream.beats, strict=True)
-    ]
+    notes = [Note(at(time_s), kind) for time_s, kind in zip(stream.beats_s, kinds_of(stream), strict=True)]
     for start, end, readable in _spells(stream.readable.tolist()):
         if not readable:
             notes += [Note(at(start), "~", SHUTDOWN), Note(at(end), "~", READABLE)]

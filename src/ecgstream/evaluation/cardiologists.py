@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation import statistics
+from ecgstream.evaluation.labels import CENTRE_S, labels_of
 from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
-from ecgstream.evaluation.rhythms import CENTRE_S, labels_of
 from ecgstream.evaluation.streaming import Model, Source, Stream, stream_records
 
 FS_HZ = 200

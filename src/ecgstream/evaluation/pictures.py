@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ecgstream.classifier import Model
 from ecgstream.evaluation.annotations import rhythm_by_second
+from ecgstream.evaluation.labels import kinds_of
 from ecgstream.evaluation.streaming import Stream
 from ecgstream.messages import Quality, Reason
 
@@ -53,7 +54,7 @@ def draw(stream: Stream, model: Model, from_s: float, to_s: float, path: Path) -
             upper, lower, band = axes[3 * row : 3 * row + 3]
             _trace(upper, raw, stream.source.fs_hz, start_s, "as recorded [mV]")
             _trace(lower, filtered, FS_HZ, start_s, "filtered [mV]")
-            _beats(lower, stream, model, start_s)
+            _beats(lower, stream, start_s)
             _bands(band, stream, rhythms, start_s)
         axes[0].set_title(f"{stream.source.record}, {stream.source.fs_hz:g} Hz, {model.name}", loc="left")
         axes[-1].set_xlabel("s")
@@ -85,11 +86,10 @@ def _trace(axes: Any, signal_mv: NDArray[Any], fs_hz: float, start_s: float, lab
     axes.set_ylabel(label)
 
 
-def _beats(axes: Any, stream: Stream, model: Model, start_s: float) -> None:
+def _beats(axes: Any, stream: Stream, start_s: float) -> None:
     top = axes.get_ylim()[1]
-    for time_s, share in zip(stream.beats_s, stream.beats, strict=True):
+    for time_s, kind in zip(stream.beats_s, kinds_of(stream), strict=True):
         if start_s <= time_s < start_s + ROW_S:
-            kind = "Q" if np.isnan(share).any() else model.beat_classes[int(share.argmax())]
             axes.annotate(
                 kind, (time_s, top), xytext=(0, -2), textcoords="offset points", ha="center", va="top",
                 color=BEAT_COLOURS[kind], fontweight="normal" if kind == "N" else "bold",

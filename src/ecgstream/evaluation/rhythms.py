@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.classifier import named
 from ecgstream.evaluation import spans, statistics
+from ecgstream.evaluation.labels import CENTRE_S, centred, labels_of
 from ecgstream.evaluation.references import (
     LEARNING_S,
     RHYTHM_OF,
@@ -41,7 +41,6 @@ from ecgstream.evaluation.streaming import Model, Stream, read_source, stream_re
 
 DATABASES = ("mitdb", "vfdb")
 UNTRAINED = "vfdb"  # its rhythms are not learnt from, so all of its patients are judged
-CENTRE_S = 15
 COLUMNS = (
     "rhythm", "patients", "minutes", "duration Se", "duration +P", "duration Sp", "readable Se",
     "episodes", "episode Se", "our episodes", "episode +P",
@@ -87,24 +86,6 @@ def compare(
         len(ours),
         spans.touched(ours, truth),
     )
-
-
-def labels_of(
-    stream: Stream, classes: Sequence[str], thresholds: Mapping[str, float] | None = None
-) -> list[str | None]:
-    """The rhythm each finding names, at the model's operating points; ``None`` where it names none."""
-    known = stream.readable & ~np.isnan(stream.rhythm).any(axis=1)
-    best = np.where(known, named(np.nan_to_num(stream.rhythm), classes, thresholds or {}), -1)
-    return [classes[k] if k >= 0 else None for k in best]
-
-
-def centred(labels: Sequence[str | None], duration_s: float, centre_s: int = CENTRE_S) -> list[Interval]:
-    """Findings as intervals: second s gets the label known at s + `centre_s` (at the record's end, the last
-    one).
-    """
-    n = min(len(labels), int(np.ceil(duration_s)))
-    shifted = [labels[min(s + centre_s, len(labels) - 1)] for s in range(n)]
-    return spans.of_seconds(shifted, lambda s: (float(s), min(s + 1.0, duration_s)))
 
 
 def table(

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation import spans, statistics
+from ecgstream.evaluation.labels import CENTRE_S
 from ecgstream.evaluation.references import CINC_CLASSES, Interval, Reference
 from ecgstream.evaluation.results import Cell, Table
-from ecgstream.evaluation.rhythms import CENTRE_S, Counts, compare_record, table
+from ecgstream.evaluation.rhythms import Counts, compare_record, table
 from ecgstream.evaluation.streaming import Stream
 
 WINDOW_S = 30.0
