@@ -18,8 +18,13 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from ecgstream.analysis import Analyzer
+from ecgstream.classifier import Model
 from ecgstream.limits import load_limits
 from ecgstream.messages import Alert, Chunk, Finding, decode
+from ecgstream.reassembly import Event, Refusal
+from ecgstream.replay import Place
+from ecgstream.sessions import Sessions
 from ecgstream.topics import Topics, create
 from ecgstream.watch import over_findings
 from logs import chunk
@@ -46,6 +51,21 @@ def expect(findings: Iterable[Finding]) -> Expected:
     return Expected(
         {(f.device_id, f.session, f.window): f for f in told}, lives(over_findings(told, load_limits()))
     )
+
+
+def findings_of(chunks: Iterable[Chunk], model: Model) -> list[Finding]:
+    """What the core finds in one device's chunks, as they come, to their end."""
+    sessions, analyzer = Sessions(max_devices=1), Analyzer(model, 1)
+    found: list[Finding] = []
+    events: list[Event] = []
+    refused: list[Refusal] = []
+    for n, made in enumerate(chunks):
+        sessions.push(made, Place(n), events, refused)
+        found += analyzer.feed(events)
+        events.clear()
+    sessions.end_all(events, refused)
+    assert refused == []
+    return found + analyzer.feed(events)
 
 
 def lives(alerts: Iterable[Alert]) -> dict[str, Life]:
@@ -136,8 +156,14 @@ async def running(servers: str, prefix: str, *, at_once: bool = True) -> AsyncIt
                 process.wait()
 
 
-async def stream(ward: Ward, streams: Mapping[str, Iterable[Chunk]], speed: float = SPEED) -> None:
-    """Send every patient's chunks, one a turn, `speed` turns a second; at each one's end another session, which ends it."""
+async def stream(
+    ward: Ward, streams: Mapping[str, Iterable[Chunk]], speed: float = SPEED
+) -> dict[tuple[str, int], float]:
+    """Send every patient's chunks, one a turn, `speed` turns a second; at each one's end another session, which ends it.
+
+    Gives when each was sent, by device and first sample.
+    """
+    sent_s: dict[tuple[str, int], float] = {}
     waiting: dict[str, Iterator[Chunk]] = {name: iter(chunks) for name, chunks in streams.items()}
     async with AIOKafkaProducer(bootstrap_servers=ward.servers, request_timeout_ms=120_000) as producer:
         while waiting:
@@ -148,8 +174,10 @@ async def stream(ward: Ward, streams: Mapping[str, Iterable[Chunk]], speed: floa
                     made = chunk(0, [0], device_id=name, session="over")
                 key, value, headers = raw(made)
                 await producer.send(ward.topics.samples, value, key=key, headers=headers)
+                sent_s[name, made.first_sample] = time.time()
             await asyncio.sleep(1 / speed)
         await producer.flush()
+    return sent_s
 
 
 async def judge(ward: Ward, fault: str, expected: Expected, timeout_s: float = 180.0) -> None:

@@ -68,6 +68,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         self._topics = topics
         self._options = options
         self._client = client
+        self._main: asyncio.Task[Any] | None = None
         self._fenced: fencing.Fenced | None = None
         self._pipeline = Pipeline(analyzer, time.perf_counter)
         self._consumer = AIOKafkaConsumer(
@@ -92,7 +93,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then commit, leave the group and return. Raises whatever is our own fault."""
-        options = self._options
+        options, self._main = self._options, asyncio.current_task()
         await asyncio.get_running_loop().run_in_executor(self._thread, warm_up)
         async with observability.served(self.progress, options.metrics_host, options.metrics_port) as port:
             await self._producer.start()
@@ -137,8 +138,11 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             )
         except fencing.Fenced as error:
             self._fenced = error
-            task = asyncio.current_task()  # aiokafka's: to join again would throw the other one out
+            task, main = asyncio.current_task(), self._main
             assert task is not None
+            assert main is not None
+            # This is aiokafka's task; to join again would throw the other one out. Ours waits for what it would bring.
+            task.add_done_callback(lambda _: main.cancel())
             task.cancel()
             await asyncio.sleep(0)
         except KafkaError as error:

@@ -6,7 +6,7 @@ import pytest
 
 from ecgstream.analysis import Analyzer
 from ecgstream.brokers import Broker, BrokerUnavailable
-from ecgstream.classifier import load_model
+from ecgstream.classifier import Model, load_model
 from ecgstream.recordings import Recording
 from ecgstream.replay import replay
 from ecgstream.shipped import shipped_model
@@ -23,9 +23,13 @@ def patients() -> dict[str, Recording]:
 
 
 @pytest.fixture(scope="session")
-def expected(patients: dict[str, Recording]) -> Expected:
+def model() -> Model:
+    return load_model(shipped_model())
+
+
+@pytest.fixture(scope="session")
+def expected(model: Model, patients: dict[str, Recording]) -> Expected:
     """The findings and alerts that an uninterrupted run gives of them."""
-    model = load_model(shipped_model())
     made = expect(
         finding
         for name, recording in patients.items()

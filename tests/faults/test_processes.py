@@ -55,3 +55,21 @@ async def test_nothing_is_lost_and_nothing_told_twice(
         streams = {name: chunks(r, name, "s") for name, r in patients.items()}
         await asyncio.gather(stream(ward, streams), wrong(ward))
         await judge(ward, NAMES[wrong], expected)
+
+
+async def test_of_two_monitors_with_one_static_id_the_older_one_ends(
+    apache_servers: str, topic_prefix: str, patients: dict[str, Recording], expected: Expected
+) -> None:
+    async def double(ward: Ward) -> None:
+        await ward.until(lambda: "assigned" in ward.said("monitor"), "the monitor's partitions")
+        await asyncio.sleep(5)
+        ward.start("twin", "monitor", "--instance", "m0")
+        await ward.until(lambda: ward.processes["monitor"].poll() is not None, "the older one's end")
+
+    async with running(apache_servers, topic_prefix) as ward:
+        streams = {name: chunks(r, name, "s") for name, r in patients.items()}
+        await asyncio.gather(stream(ward, streams), double(ward))
+        await judge(ward, "two monitors with one static id", expected)
+        assert ward.processes["monitor"].returncode == 2  # a supervisor doesn't start it again
+        assert "--instance m0: another monitor" in ward.said("monitor")
+        assert ward.processes["twin"].poll() is None
