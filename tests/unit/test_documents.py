@@ -136,3 +136,17 @@ def test_compose_file_calls_commands_that_stand() -> None:
     assert len(called) >= 3
     for words in called:
         check_command([str(word) for word in words])
+
+
+def test_the_gallery_in_the_document_is_that_of_the_files() -> None:
+    page = (ROOT / "docs" / "simulator.md").read_text()
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*) \| ([a-z, -]+) \|$", page, re.M)
+    found = {name: (about, alerts) for name, about, alerts in rows}
+    assert found == {path.stem: told(path) for path in (ROOT / "simulators" / "scenarios").glob("*.yaml")}
+
+
+def told(path: Path) -> tuple[str, str]:
+    """What a scenario says of itself and which alerts it expects."""
+    scenario = yaml.safe_load(path.read_text())
+    kinds = sorted({expected["kind"] for expected in scenario["expect"]})
+    return " ".join(scenario["about"].split()), ", ".join(kinds) or "none"
