@@ -173,14 +173,22 @@ def _strips(episodes: Sequence[Alert], findings: Sequence[Finding]) -> str:
         )
         strip = svg(_around(alert.strip, alert.onset_us), alert.onset_us, alert.beats, alert.message)
         parts.append(f"<div class='episode'>{head}{strip}</div>")
-    quiet = next((f for f in findings if f.signal is not None and f.quality is Quality.FULL), None)
-    if not shown and quiet is not None and quiet.signal is not None:
+    example = max(findings, key=_ectopy, default=None)
+    if not shown and example is not None and example.signal is not None:
+        head = f"An example, {_when(example.signal.start_us)}"
         parts.append(
-            f"<div class='episode'>An example{svg(quiet.signal, None, quiet.beats, 'example')}</div>"
+            f"<div class='episode'>{head}{svg(example.signal, None, example.beats, 'example')}</div>"
         )
     more = len([a for a in episodes if a.strip is not None]) - len(shown)
     parts.append(f"<p class='note'>{more} more not shown.</p>" if more > 0 else "")
     return "".join(parts) or "<p>None.</p>"
+
+
+def _ectopy(finding: Finding) -> tuple[bool, bool, int, int]:
+    """What makes a finding an example: a readable strip, its beats classed, ectopy in it, then many beats."""
+    kinds = [beat.kind for beat in finding.beats]
+    ectopic, unclassed = sum(kind in "VS" for kind in kinds), kinds.count("Q")
+    return finding.signal is not None, finding.quality is Quality.FULL, ectopic - unclassed, len(kinds)
 
 
 def _around(strip: Strip, onset_us: int) -> Strip:

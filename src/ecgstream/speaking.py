@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ecgstream import alerts
 from ecgstream.alerts import LiveAlert, Stage
@@ -26,6 +27,7 @@ from ecgstream.limits import Limits
 from ecgstream.messages import Alert, AlertState, Beat, Finding, Snooze, Strip
 from ecgstream.tally import Tally
 
+GROWING = ("ventricular_beats", "silent_s")
 LATE_S = 10.0
 DETECTION_DELAY_US = 2_000_000  # a beat that ends an event is known so much later
 KEEP_ENDED_S = 3600.0  # an ended alert can still be answered so long
@@ -121,6 +123,7 @@ def reconcile(state: State, limits: Limits, moment: Moment) -> list[Alert]:
             latest = {"onset_us": episode.since_us, "window": episode.first_window}
             out += alerts.come_back(live, event_us, now_us, limits.kinds[kind], latest)
         elif finding is not None:
+            _grow(live, limits.kinds[kind].title, moment.readings.get(kind))
             out += alerts.see(live, finding)
     return out
 
@@ -223,6 +226,20 @@ def _first(state: State, kind: str, limits: Limits, moment: Moment, *, is_edge: 
         model=state.model,
         configuration=limits.name,
     )
+
+
+def _grow(live: LiveAlert, title: str, reading: Reading | None) -> None:
+    """Let the alert tell the most that its event has come to: a longer run, a longer silence. The next revision says so."""
+    evidence = live.alert.evidence
+    grown = {
+        name: value
+        for name, value in ({} if reading is None or reading.sign is not Sign.ON else reading.why).items()
+        if name in GROWING and value > evidence.get(name, 0)
+    }
+    if reading is not None and grown:
+        rate = live.alert.heart_rate_bpm if reading.rate_bpm is None else round(reading.rate_bpm, 1)
+        message = _message(title, rate if reading.rate_bpm is not None else None, evidence | grown)
+        live.alert = replace(live.alert, evidence=evidence | grown, heart_rate_bpm=rate, message=message)
 
 
 def _best_strip(episode: Episode, finding: Finding | None) -> Strip | None:

@@ -26,6 +26,9 @@ _CONFIGURATION: dict[str, dict[str, str]] = {
     "dead-letters": {"retention.ms": str(30 * DAY_MS), "max.message.bytes": str(4 * 1024 * 1024)},
     "device-settings": {"cleanup.policy": "compact"},
     "audit": {"retention.ms": str(400 * DAY_MS)},
+    # Alerting's tables. Faust would make them, too, but goes on before every broker knows of them, and then fails.
+    "alerting-devices-changelog": {"cleanup.policy": "compact"},
+    "alerting-settings-changelog": {"cleanup.policy": "compact"},
 }
 
 
@@ -124,7 +127,9 @@ async def _partition_counts(admin: Any, names: list[str]) -> dict[str, int]:
         found = {
             topic["topic"]: len(topic["partitions"])
             for topic in await admin.describe_topics(names)
-            if topic["error_code"] == 0 and topic["partitions"]
+            if topic["error_code"] == 0
+            and topic["partitions"]
+            and all(partition["leader"] >= 0 for partition in topic["partitions"])
         }
         if len(found) == len(names):
             return found

@@ -51,6 +51,7 @@ def test_vt_is_one_alert_with_its_evidence() -> None:
     assert first.configuration == LIMITS.name
     assert last.end_us == at(47.0)
     assert last.evidence["latched"] is True  # nobody has answered
+    assert "20 ventricular beats" in last.message, "the run in full, not what was known of it at first"
 
 
 def test_the_strip_reaches_ten_seconds_either_side_of_the_onset_once_there_is_so_much() -> None:

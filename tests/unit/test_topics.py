@@ -1,5 +1,8 @@
 """The topics' names and settings."""
 
+from ecgstream.alerting import build
+from ecgstream.kafka import load_settings
+from ecgstream.limits import load_limits
 from ecgstream.messages import MAX_RECORD_BYTES
 from ecgstream.topics import Topics
 
@@ -13,21 +16,31 @@ def test_names_are_those_of_the_documents() -> None:
         "ecg.samples", "ecg.rhythm", "ecg.alerts", "ecg.acks", "ecg.dead-letters", "ecg.device-settings",
         "ecg.audit",
     ]  # fmt: skip
-    assert len(topics.configurations()) == 7
 
 
 def test_every_name_is_made_and_begins_with_the_prefix() -> None:
     topics = Topics("ward-7.")
     named = {getattr(topics, name) for name, value in vars(Topics).items() if isinstance(value, property)}
-    assert named == set(topics.configurations())
+    tables = {f"ward-7.alerting-{table}-changelog" for table in ("devices", "settings")}
+    assert named | tables == set(topics.configurations())
     assert all(name.startswith("ward-7.") for name in named)
 
 
-def test_only_settings_are_compacted() -> None:
+def test_the_tables_of_alerting_are_called_as_faust_calls_them() -> None:
+    settings = load_settings({}, topic_prefix="ward-7.")
+    app, desk = build(settings, load_limits(), partitions=3)
+    names = {table.changelog_topic.get_topic_name() for table in app.tables.values()}
+    assert {desk.devices.name, desk.settings.name} == {"devices", "settings"}
+    assert names < set(Topics("ward-7.").configurations())
+
+
+def test_only_settings_and_tables_are_compacted() -> None:
     compacted = [
         name for name, c in Topics().configurations().items() if c.get("cleanup.policy") == "compact"
     ]
-    assert compacted == ["ecg.device-settings"]
+    assert compacted == [
+        "ecg.device-settings", "ecg.alerting-devices-changelog", "ecg.alerting-settings-changelog",
+    ]  # fmt: skip
 
 
 def test_a_dead_letter_holds_the_largest_record() -> None:
