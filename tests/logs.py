@@ -101,7 +101,7 @@ def read(
             sessions.push(record, place, events, refused)
         sessions.sweep(events, refused)
         findings += analyzer.feed(events)
-    committed = sessions.committable({0: stop}, analyzer.next_windows())[0]
+    committed = sessions.committable({("", 0): stop}, analyzer.next_windows())["", 0]
     if end:
         events = []
         sessions.end_all(events, refused)

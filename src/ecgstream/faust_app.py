@@ -37,6 +37,7 @@ def application(settings: KafkaSettings, partitions: int) -> faust.App:
         datadir=tempfile.mkdtemp(prefix="ecgstream-alerting-"),
         topic_partitions=partitions,
         topic_disable_leader=True,
+        topic_allow_declare=False,  # `ecgstream topics create` makes them all
         web_enabled=False,
         stream_wait_empty=False,
         broker_commit_interval=1.0,
@@ -55,7 +56,8 @@ async def partitions_of(settings: KafkaSettings) -> int:
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
     try:
-        names = [topics.rhythm, topics.acks, topics.device_settings, topics.alerts, topics.dead_letters]
+        others = (topics.acks, topics.device_settings, topics.alerts, topics.dead_letters)
+        names = [topics.rhythm, *others, *topics.changelogs]
         found = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics(names)}
     finally:
         await admin.close()

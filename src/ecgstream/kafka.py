@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_PREFIX = "ECGSTREAM_"
+GATEWAY = "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
 CONSOLE_PREFIX = "ECGSTREAM_CONSOLE_"  # `ecgstream.console.settings` reads those, as strictly
 
 # Read elsewhere: the recordings' folder, the cache's folder.
@@ -37,6 +38,16 @@ class KafkaSettings(BaseSettings):
     topic_prefix: str = Field(
         "ecg.", pattern=r"^[A-Za-z0-9._-]*$", description="Beginning of all topic names."
     )
+    gateways: str = Field(
+        "",
+        pattern=f"^({GATEWAY}(,{GATEWAY})*)?$",
+        description="Gateways with a topic of their own, names by commas; ids of their devices begin with NAME and a dot.",
+    )
+    gateway: str | None = Field(
+        None,
+        pattern=f"^{GATEWAY}$",
+        description="The one of them that this process is, where it publishes samples.",
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="SASL_SSL (password over TLS) or SSL (client certificate) in production."
     )
@@ -52,6 +63,11 @@ class KafkaSettings(BaseSettings):
     ssl_key_password: SecretStr | None = Field(None, description="Password of the key file.")
     ssl_key_password_file: Path | None = Field(None, description="File that holds the key's password.")
     ssl_check_hostname: bool = Field(True, description="Demand that the broker's certificate names its host.")
+
+    @property
+    def gateway_names(self) -> tuple[str, ...]:
+        """The gateways with a topic of their own."""
+        return tuple(dict.fromkeys(filter(None, self.gateways.split(","))))
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

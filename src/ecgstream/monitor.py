@@ -27,6 +27,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import CommitFailedError, KafkaError
 
 from ecgstream import fencing, observability
+from ecgstream.acls import MONITOR_GROUP
 from ecgstream.analysis import Analyzer
 from ecgstream.messages import DeadLetter, encode
 from ecgstream.parking import Parking
@@ -45,7 +46,7 @@ log = structlog.get_logger("monitor")
 class MonitorOptions:
     """How one monitor process runs."""
 
-    group_id: str = "ecgstream-monitor"
+    group_id: str = MONITOR_GROUP
     instance_id: str | None = (
         None  # static membership: a restart within the session timeout moves no partition
     )
@@ -70,7 +71,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         self._client = client
         self._main: asyncio.Task[Any] | None = None
         self._fenced: fencing.Fenced | None = None
-        self._pipeline = Pipeline(analyzer, time.perf_counter)
+        self._pipeline = Pipeline(analyzer, time.perf_counter, topics.of_gateways)
         self._consumer = AIOKafkaConsumer(
             **client,
             group_id=options.group_id,
@@ -86,8 +87,8 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         self._busy = asyncio.Lock()  # a batch is in work, or partitions change hands
         self._generation = 0
         self._parking = Parking(client, options.group_id)
-        self._read: dict[int, int] = {}  # next offset of each partition whose findings are all out
-        self._committed: dict[int, int] = {}
+        self._read: dict[TopicPartition, int] = {}  # next offset of each partition whose findings are all out
+        self._committed: dict[TopicPartition, int] = {}
         self._committed_at = time.monotonic()
         self.progress = observability.Progress()
 
@@ -100,7 +101,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._consumer.start()
                 try:
-                    self._consumer.subscribe([self._topics.samples], listener=self)
+                    self._consumer.subscribe([self._topics.samples, *self._topics.of_gateways], listener=self)
                     log.info("started", group=options.group_id, metrics_port=port)
                     while not stop.is_set():
                         await self._round()
@@ -126,8 +127,8 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._commit()
             if revoked:
                 await self._end_if_fenced()
-            for partition in [tp.partition for tp in revoked]:
-                self._forget(partition)
+            for tp in revoked:
+                self._forget(tp)
 
     async def _end_if_fenced(self) -> None:
         if self._options.instance_id is None:
@@ -153,16 +154,16 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         async with self._busy:
             self._generation += 1
             for tp in assigned:
-                self._forget(tp.partition)
+                self._forget(tp)
             await self._parking.take_over(assigned)
             self.progress.assigned = bool(assigned)
-            log.info("assigned", partitions=sorted(tp.partition for tp in assigned))
+            log.info("assigned", partitions=sorted(map(_named, assigned)))
 
-    def _forget(self, partition: int) -> None:
-        self._pipeline.forget(partition)
-        self._read.pop(partition, None)
-        self._committed.pop(partition, None)
-        self._parking.forget(TopicPartition(self._topics.samples, partition))
+    def _forget(self, tp: TopicPartition) -> None:
+        self._pipeline.forget(tp)
+        self._read.pop(tp, None)
+        self._committed.pop(tp, None)
+        self._parking.forget(tp)
 
     async def _round(self) -> None:
         """One batch, from the consumer to the commit."""
@@ -175,7 +176,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._work(portion)
                     self.progress.tick()
                 for tp, records in fetched.items():
-                    self._read[tp.partition] = records[-1].offset + 1
+                    self._read[tp] = records[-1].offset + 1
             if time.monotonic() - self._committed_at >= self._options.commit_every_s:
                 await self._commit()
                 self._show_lag()
@@ -229,30 +230,28 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit(self) -> None:
         """Commit what the rewind rule allows."""
         self._committed_at = time.monotonic()
-        offsets = {
-            partition: offset
-            for partition, offset in self._pipeline.committable(self._read).items()
-            if offset > self._committed.get(partition, -1)
-        }
-        if not offsets:
+        committable = self._pipeline.committable(self._read)
+        due = {tp: committable[tp] for tp in self._read if committable[tp] > self._committed.get(tp, -1)}
+        if not due:
             return
-        due = {TopicPartition(self._topics.samples, p): offset for p, offset in offsets.items()}
-        read = {tp: self._read[tp.partition] for tp in due}
+        read = {tp: self._read[tp] for tp in due}
         try:
             await self._consumer.commit(self._parking.with_notes(due, read))
         except CommitFailedError as error:
             log.warning("commit refused: partitions have changed hands", error=str(error))
             return
         self._parking.committed(due, read)
-        self._committed |= offsets
+        self._committed |= due
 
     def _show_lag(self) -> None:
         for tp in self._consumer.assignment():
             end = self._consumer.highwater(tp)
-            if end is not None and tp.partition in self._read:
-                observability.LAG_RECORDS.labels(str(tp.partition)).set(
-                    max(0, end - self._read[tp.partition])
-                )
+            if end is not None and tp in self._read:
+                observability.LAG_RECORDS.labels(_named(tp)).set(max(0, end - self._read[tp]))
+
+
+def _named(tp: TopicPartition) -> str:
+    return f"{tp.topic}[{tp.partition}]"
 
 
 def _place(letter: DeadLetter) -> str:

@@ -5,14 +5,14 @@ that came in the same batch, and its findings are encoded. What a sender did wro
 reason and the record's place; any other exception is our own fault and leaves `process`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ecgstream.analysis import Analyzer
 from ecgstream.messages import MSGPACK, Chunk, DeadLetter, Finding, InvalidRecord, decode, encode
 from ecgstream.reassembly import Counts, Event, Refusal
-from ecgstream.sessions import Sessions
+from ecgstream.sessions import Partition, Sessions
 
 BYTES_PER_SAMPLE, BYTES_PER_RECORD = 32, 2000  # of JSON, indented
 STAGES = ("decode", "reassemble", "analyse", "encode")
@@ -51,8 +51,13 @@ class Batch:
 class Pipeline:
     """The state of all partitions that this process reads."""
 
-    def __init__(self, analyzer: Analyzer, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, analyzer: Analyzer, clock: Callable[[], float], gateways: Mapping[str, str] | None = None
+    ) -> None:
+        """`gateways`: topics that belong to one gateway alone, and its name."""
         self._clock = clock
+        self._gateways = gateways or {}
+        self._names = frozenset(self._gateways.values())
         self._sessions = Sessions(analyzer.max_devices)
         self._analyzer = analyzer
 
@@ -74,7 +79,10 @@ class Pipeline:
         taken: list[tuple[Chunk, LogRecord]] = []
         for record in records:
             try:
-                taken.append((read_chunk(record), record))
+                chunk = read_chunk(record)
+                if self._gateways:
+                    self._check_origin(chunk.device_id, record.topic)
+                taken.append((chunk, record))
             except InvalidRecord as error:
                 batch.letters.append(dead_letter(record, str(error)))
         decoded = clock()
@@ -95,11 +103,19 @@ class Pipeline:
         batch.seconds = {stage: marks[k + 1] - marks[k] for k, stage in enumerate(STAGES)}
         return batch
 
-    def committable(self, next_offsets: dict[int, int]) -> dict[int, int]:
+    def _check_origin(self, device_id: str, topic: str) -> None:
+        """Whoever may write a topic speaks for the devices of that topic alone; raises `InvalidRecord`."""
+        gateway, owner = self._gateways.get(topic), device_id.partition(".")[0]
+        if gateway is not None and owner != gateway:
+            raise InvalidRecord(f"device_id: {device_id!r} in {topic}, where ids begin with '{gateway}.'")
+        if gateway is None and owner in self._names:
+            raise InvalidRecord(f"device_id: {device_id!r} belongs to gateway {owner}, and came in {topic}")
+
+    def committable(self, next_offsets: Mapping[Partition, int]) -> dict[Partition, int]:
         """Offset to commit for each partition that was read up to `next_offsets`."""
         return self._sessions.committable(next_offsets, self._analyzer.next_windows())
 
-    def forget(self, partition: int) -> None:
+    def forget(self, partition: Partition) -> None:
         """Forget a partition's devices: it is read elsewhere now, or from another place."""
         for device_id in self._sessions.forget(partition):
             self._analyzer.forget(device_id)

@@ -33,8 +33,12 @@ class Source(Protocol):
     """Where a chunk stood in the log; a consumer's record is one."""
 
     @property
+    def topic(self) -> str:
+        """The topic that the log is a part of."""
+
+    @property
     def partition(self) -> int:
-        """The log's number."""
+        """The log's number in it."""
 
     @property
     def offset(self) -> int:

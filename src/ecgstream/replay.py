@@ -46,6 +46,7 @@ class Place:
 
     offset: int
     timestamp: int = 0
+    topic: str = ""
     partition: int = 0
 
 

@@ -12,11 +12,14 @@ them. Alerting ignores windows that it has seen.
 At most `max_devices` are live; a newcomer beyond that is refused, with its reason, and those who are monitored stay so.
 """
 
+from collections.abc import Mapping
+
 from ecgstream.commits import Marks, committable
 from ecgstream.messages import Chunk
 from ecgstream.reassembly import Counts, Ended, Event, Refusal, Source, Stream
 
 SILENT_S = 120
+Partition = tuple[str, int]  # topic and number
 
 
 class Device:
@@ -24,7 +27,7 @@ class Device:
 
     __slots__ = ("candidate", "candidate_marks", "heard_ms", "marks", "partition", "stream")
 
-    def __init__(self, partition: int, heard_ms: int) -> None:
+    def __init__(self, partition: Partition, heard_ms: int) -> None:
         self.partition = partition
         self.heard_ms = heard_ms
         self.stream: Stream | None = None
@@ -40,11 +43,11 @@ class Sessions:
         self.max_devices = max_devices
         self.counts = Counts()
         self.devices: dict[str, Device] = {}
-        self._log_ms: dict[int, int] = {}
+        self._log_ms: dict[Partition, int] = {}
 
     def push(self, chunk: Chunk, source: Source, events: list[Event], refused: list[Refusal]) -> None:
         """Take the next chunk of a log: append what follows from it to `events`, what can't be to `refused`."""
-        partition = source.partition
+        partition = source.topic, source.partition
         log_ms = max(source.timestamp, self._log_ms.get(partition, source.timestamp))
         self._log_ms[partition] = log_ms
         device = self.devices.get(chunk.device_id)
@@ -64,8 +67,8 @@ class Sessions:
             refused.append(
                 Refusal(
                     source,
-                    f"partition: {chunk.device_id!r} is live on partition {device.partition}, and came on "
-                    f"{partition}; all chunks of a device take the same key and partitioner",
+                    f"partition: {chunk.device_id!r} is live on {_place(device.partition)}, and came on "
+                    f"{_place(partition)}; all chunks of a device take the same topic, key and partitioner",
                 )
             )
             return
@@ -102,7 +105,7 @@ class Sessions:
         for device_id in list(self.devices):
             self._finish(device_id, events, refused)
 
-    def forget(self, partition: int) -> list[str]:
+    def forget(self, partition: Partition) -> list[str]:
         """Forget the devices of a partition that is read elsewhere now; returns their ids."""
         gone = [device_id for device_id, device in self.devices.items() if device.partition == partition]
         for device_id in gone:
@@ -110,9 +113,11 @@ class Sessions:
         self._log_ms.pop(partition, None)
         return gone
 
-    def committable(self, next_offsets: dict[int, int], next_windows: dict[str, int]) -> dict[int, int]:
+    def committable(
+        self, next_offsets: Mapping[Partition, int], next_windows: dict[str, int]
+    ) -> dict[Partition, int]:
         """Offset to commit for each partition, given how far it was read and each device's undecided window."""
-        rewinds: dict[int, list[int | None]] = {partition: [] for partition in next_offsets}
+        rewinds: dict[Partition, list[int | None]] = {partition: [] for partition in next_offsets}
         for device_id, device in self.devices.items():
             wanted = rewinds.get(device.partition)
             if wanted is None:
@@ -199,3 +204,7 @@ def _push(
 def _end(stream: Stream, events: list[Event], refused: list[Refusal]) -> None:
     stream.end(events, refused)
     events.append(Ended(stream.device_id, stream.session))
+
+
+def _place(partition: Partition) -> str:
+    return f"{partition[0]}[{partition[1]}]"

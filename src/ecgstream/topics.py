@@ -13,6 +13,7 @@ from typing import Any
 DEFAULT_PARTITIONS = 12
 DEFAULT_PREFIX = "ecg."
 DAY_MS = 24 * 3600 * 1000
+TABLES = ("devices", "settings")  # of alerting
 VISIBLE_TRIES = 100
 VISIBLE_PAUSE_S = 0.1
 
@@ -26,9 +27,8 @@ _CONFIGURATION: dict[str, dict[str, str]] = {
     "dead-letters": {"retention.ms": str(30 * DAY_MS), "max.message.bytes": str(4 * 1024 * 1024)},
     "device-settings": {"cleanup.policy": "compact"},
     "audit": {"retention.ms": str(400 * DAY_MS)},
-    # Alerting's tables. Faust would make them, too, but goes on before every broker knows of them, and then fails.
-    "alerting-devices-changelog": {"cleanup.policy": "compact"},
-    "alerting-settings-changelog": {"cleanup.policy": "compact"},
+    # Faust could make those, too, but would go on before every broker knows of them, and then fail.
+    **{f"alerting-{table}-changelog": {"cleanup.policy": "compact"} for table in TABLES},
 }
 
 
@@ -38,14 +38,20 @@ class TopicsMismatch(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The names of the topics, all beginning with `prefix`."""
+    """The names of the topics, all beginning with `prefix`; `gateways` are those that have a topic of their own."""
 
     prefix: str = DEFAULT_PREFIX
+    gateways: tuple[str, ...] = ()
 
     @property
     def samples(self) -> str:
         """Chunks of samples, from the gateways."""
         return f"{self.prefix}samples"
+
+    @property
+    def of_gateways(self) -> dict[str, str]:
+        """Topics of samples that one gateway alone writes, and its name; the ids of its devices begin with it."""
+        return {f"{self.samples}.{gateway}": gateway for gateway in self.gateways}
 
     @property
     def rhythm(self) -> str:
@@ -77,9 +83,15 @@ class Topics:
         """Who saw and answered what on the console; keyed by person."""
         return f"{self.prefix}audit"
 
+    @property
+    def changelogs(self) -> tuple[str, ...]:
+        """What alerting's tables are rebuilt from, as Faust calls them."""
+        return tuple(f"{self.prefix}alerting-{table}-changelog" for table in TABLES)
+
     def configurations(self) -> dict[str, dict[str, str]]:
         """Each topic's name and its Kafka settings."""
-        return {f"{self.prefix}{name}": dict(settings) for name, settings in _CONFIGURATION.items()}
+        named = {f"{self.prefix}{name}": dict(settings) for name, settings in _CONFIGURATION.items()}
+        return named | {topic: dict(_CONFIGURATION["samples"]) for topic in self.of_gateways}
 
 
 async def create(

@@ -15,7 +15,7 @@ PACKAGE = Path(ecgstream.__file__).parent
 # What may touch Kafka, clocks, files and screens. Every other module of the package is core.
 SHELLS = {
     "fhir",
-    "__init__", "__main__", "alerting", "alerts_live", "brokers", "cli", "console", "demo", "evaluation",
+    "__init__", "__main__", "acls", "alerting", "alerts_live", "brokers", "cli", "console", "demo", "evaluation",
     "faust_app", "fencing", "gateway", "kafka", "logs", "metrics", "monitor", "notify", "observability", "parking",
     "recordings",
     "report", "schema", "simulator", "stored", "topics", "training", "workers",

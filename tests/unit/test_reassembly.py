@@ -159,5 +159,5 @@ def test_a_newcomer_beyond_the_bound_is_refused_and_the_others_go_on() -> None:
 
 
 def test_a_device_on_two_partitions_is_refused_on_the_second() -> None:
-    _, refused = push(Sessions(4), (seconds(0, 1), Place(0)), (seconds(1, 1), Place(0, 0, 3)))
-    assert "live on partition 0, and came on 3" in refused[0].reason
+    _, refused = push(Sessions(4), (seconds(0, 1), Place(0)), (seconds(1, 1), Place(0, 0, "", 3)))
+    assert "live on [0], and came on [3]" in refused[0].reason

@@ -4,7 +4,7 @@ from ecgstream.alerting import build
 from ecgstream.kafka import load_settings
 from ecgstream.limits import load_limits
 from ecgstream.messages import MAX_RECORD_BYTES
-from ecgstream.topics import Topics
+from ecgstream.topics import TABLES, Topics
 
 
 def test_names_are_those_of_the_documents() -> None:
@@ -19,10 +19,10 @@ def test_names_are_those_of_the_documents() -> None:
 
 
 def test_every_name_is_made_and_begins_with_the_prefix() -> None:
-    topics = Topics("ward-7.")
-    named = {getattr(topics, name) for name, value in vars(Topics).items() if isinstance(value, property)}
-    tables = {f"ward-7.alerting-{table}-changelog" for table in ("devices", "settings")}
-    assert named | tables == set(topics.configurations())
+    topics = Topics("ward-7.", ("acme", "beta"))
+    values = [getattr(topics, name) for name, value in vars(Topics).items() if isinstance(value, property)]
+    named = {name for value in values for name in ([value] if isinstance(value, str) else value)}
+    assert named == set(topics.configurations())
     assert all(name.startswith("ward-7.") for name in named)
 
 
@@ -30,8 +30,8 @@ def test_the_tables_of_alerting_are_called_as_faust_calls_them() -> None:
     settings = load_settings({}, topic_prefix="ward-7.")
     app, desk = build(settings, load_limits(), partitions=3)
     names = {table.changelog_topic.get_topic_name() for table in app.tables.values()}
-    assert {desk.devices.name, desk.settings.name} == {"devices", "settings"}
-    assert names < set(Topics("ward-7.").configurations())
+    assert {desk.devices.name, desk.settings.name} == set(TABLES)
+    assert names == set(Topics("ward-7.").changelogs)
 
 
 def test_only_settings_and_tables_are_compacted() -> None:

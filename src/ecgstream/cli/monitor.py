@@ -93,7 +93,7 @@ def _one(settings: "KafkaSettings", folder: Path, max_devices: int, options: "Mo
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        topics = Topics(settings.topic_prefix)
+        topics = Topics(settings.topic_prefix, settings.gateway_names)
         analyzer = Analyzer(load_model(folder), max_devices)
         await Monitor(client_options(settings), topics, analyzer, options).run(stop)
 

@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its errors come as exceptions, too
         try:
             settings = load_settings(bootstrap_servers=bootstrap_servers)
-            names = Topics(settings.topic_prefix)
+            names = Topics(settings.topic_prefix, settings.gateway_names)
             made = asyncio.run(create_topics(client_options(settings), names, partitions, replication))
         except (InvalidSettings, TopicsMismatch, KafkaError, OSError) as error:
             typer.echo(f"topics: {error}", err=True)
@@ -57,9 +57,31 @@ def register(app: typer.Typer) -> None:
         from ecgstream.topics import Topics
 
         try:
-            names = Topics(load_settings().topic_prefix)
+            settings = load_settings()
+            names = Topics(settings.topic_prefix, settings.gateway_names)
         except InvalidSettings as error:
             typer.echo(f"topics: {error}", err=True)
             raise typer.Exit(2) from None
         for name, configuration in names.configurations().items():
             typer.echo(" ".join([name, *(f"{key}={value}" for key, value in configuration.items())]))
+
+    @topics_app.command()
+    def acls() -> None:
+        """Print the least rights that each process needs, as words for Kafka's kafka-acls.sh; asks no broker.
+
+            ecgstream topics acls | xargs -L1 kafka-acls.sh --bootstrap-server localhost:9092 --command-config admin.properties
+
+        Principals are User:monitor, User:alerting, User:console, User:notify, User:staff, and User:gateway-NAME for each of
+        ECGSTREAM_GATEWAYS.
+        """
+        from ecgstream.acls import grants
+        from ecgstream.kafka import InvalidSettings, load_settings
+        from ecgstream.topics import Topics
+
+        try:
+            settings = load_settings()
+        except InvalidSettings as error:
+            typer.echo(f"topics: {error}", err=True)
+            raise typer.Exit(2) from None
+        for grant in grants(Topics(settings.topic_prefix, settings.gateway_names)):
+            typer.echo(grant.command())

@@ -68,7 +68,8 @@ class Gateway:
     ) -> None:
         settings = settings or load_settings()
         self._options = client_options(settings)
-        self._topic = Topics(settings.topic_prefix).samples
+        samples = Topics(settings.topic_prefix).samples
+        self._topic = samples if settings.gateway is None else f"{samples}.{settings.gateway}"
         self._buffer, self._max_buffer_bytes = buffer, max_buffer_bytes
         self._content_type, self._chunk_s, self._linger_s = content_type, chunk_s, linger_s
         self._close_timeout_s = close_timeout_s
