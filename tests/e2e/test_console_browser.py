@@ -1,66 +1,16 @@
 """The console in a real browser: sign in, see an alert arrive, answer it, find it again, lose the server and be told."""
 
-import os
 import re
-import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from console_ward import PASSWORDS, SECRET, Console, acknowledged, alert, finding, running, users_file
-from ecgstream.console.settings import load_console_settings
+from console_pages import WAIT_MS, sign_in
+from console_ward import Console, acknowledged, alert, finding
 from ecgstream.messages import Ack, Alert
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the test extra)")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium (apt-get install chromium)"),
-]
-WAIT_MS = 20_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Iterator[Console]:
-    settings = load_console_settings(
-        {"users_file": users_file(tmp_path), "secret": SECRET, "database": str(tmp_path / "console.db")}
-    )
-    with running(settings) as console:
-        yield console
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on(
-        "console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None
-    )
-    yield page
-    context.close()
-    assert not problems
-
-
-def sign_in(page: Any, console: Console, name: str, path: str = "/") -> None:
-    page.goto(console.url + path)
-    page.fill("[name=name]", name)
-    page.fill("[name=password]", PASSWORDS[name])
-    page.click("text=Sign in")
-    page.wait_for_selector(".live-mark.is-live")
+pytestmark = pytest.mark.slow
 
 
 def confirm(console: Console, known: Alert) -> Ack:

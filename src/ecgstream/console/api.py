@@ -21,6 +21,7 @@ from ecgstream.console.desk import now_us, to_json
 from ecgstream.console.feed import FeedLost
 from ecgstream.console.guard import TooLarge, small_body
 from ecgstream.console.live import Page, event
+from ecgstream.limits import KINDS
 from ecgstream.messages import Ack, DeviceSettings, Id, KindSettings, Snooze, Text
 
 MAX_SNOOZE_S = 28_800
@@ -195,6 +196,8 @@ async def snooze(request: Request) -> Response:
     body = await body_as(request, SnoozeBody)
     if isinstance(body, Response):
         return body
+    if body.kind not in KINDS:
+        return refuse(400, f"kind: {body.kind!r} is no kind of alert")
     if device_id not in request.app.state.desk.ward.devices:
         return refuse(404, "device_id: no such device was heard")
     at_us = now_us()

@@ -103,6 +103,7 @@ class Desk:
             "heart_rate_bpm": None if alert.heart_rate_bpm is None else round(alert.heart_rate_bpm),
             "message": alert.message,
             "escalations": alert.escalations,
+            "recurrences": alert.evidence.get("recurrences", 0),
             "acknowledgement": alert.acknowledgement,
             "pending": None
             if pending is None

@@ -7,7 +7,7 @@ import { paper, scrolled } from "./paper.js";
 import { ask } from "./server.js";
 import { priorityWords, symbol } from "./symbols.js";
 import { showTrend } from "./trend.js";
-import { full, kindName, percent, rate, reasonNames, rhythmName, span, STATES, when } from "./words.js";
+import { beyond, evidenceRows, full, kindName, percent, rate, reasonNames, rhythmName, span, STATES, when } from "./words.js";
 
 const facts = (rows) => h("dl", { class: "facts" }, rows.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 
@@ -19,25 +19,24 @@ export function probabilities(title, values) {
 }
 
 const isTable = (value) => value && typeof value === "object" && !Array.isArray(value);
-const plain = (value) => (typeof value === "number" ? String(Math.round(value * 100) / 100) : typeof value === "string" || typeof value === "boolean" ? String(value) : JSON.stringify(value));
 
 function evidence(alert) {
   const given = alert.evidence ?? {};
   const tables = Object.entries(given).filter(([name, v]) => isTable(v) && name.includes("probabilit"));
-  const rest = Object.entries(given).filter(([name, v]) => v !== null && !(isTable(v) && name.includes("probabilit")));
+  const rest = evidenceRows(Object.fromEntries(Object.entries(given).filter(([name, v]) => !(isTable(v) && name.includes("probabilit")))));
   const near = alert.finding;
-  const shown = tables.length || !near ? tables.map(([name, v]) => probabilities(name.replaceAll("_", " "), v)) : [probabilities("Acute rhythm at onset", near.acute_probabilities), probabilities("Rhythm at onset", near.rhythm_probabilities)];
-  return [shown, rest.length ? h("div", {}, h("h3", {}, "Evidence"), facts(rest.map(([name, v]) => [name.replaceAll("_", " "), plain(v)]))) : null];
+  const shown = tables.length || !near ? tables.map(([name, v]) => probabilities(name === "probabilities" ? "Class probabilities" : name.replaceAll("_", " "), v)) : [probabilities("Acute rhythm at onset", near.acute_probabilities), probabilities("Rhythm at onset", near.rhythm_probabilities)];
+  return [shown, rest.length ? h("div", {}, h("h3", {}, "Evidence"), facts(rest)) : null];
 }
 
 function revisions(alert) {
-  return h("div", { class: "scroll" }, h("table", { class: "lines" }, h("thead", {}, h("tr", {}, ["No.", "Time", "State", "Priority", "Heart rate", "What"].map((t) => h("th", { scope: "col" }, t)))),
-    h("tbody", {}, alert.revisions.map((r) => h("tr", {}, h("td", {}, r.revision), h("td", {}, full(r.at_us)), h("td", {}, STATES[r.state] ?? r.state), h("td", {}, r.priority), h("td", {}, rate(r.heart_rate_bpm)), h("td", {}, r.acknowledgement && r.state === "acknowledged" ? `by ${r.acknowledgement.by}${r.acknowledgement.note ? `: ${r.acknowledgement.note}` : ""}` : r.message))))));
+  return h("div", { class: "scroll" }, h("table", { class: "lines cards-on-phone" }, h("thead", {}, h("tr", {}, ["No.", "Time", "State", "Priority", "Heart rate", "What"].map((t) => h("th", { scope: "col" }, t)))),
+    h("tbody", {}, alert.revisions.map((r) => h("tr", {}, [["No.", r.revision], ["Time", when(r.at_us, live.nowUs())], ["State", STATES[r.state] ?? r.state], ["Priority", r.priority], ["Heart rate", rate(r.heart_rate_bpm)]].map(([name, text]) => h("td", { "data-name": name }, text)), h("td", { "data-name": "What" }, r.acknowledgement && r.state === "acknowledged" ? `by ${r.acknowledgement.by}${r.acknowledgement.note ? `: ${r.acknowledgement.note}` : ""}` : r.message))))));
 }
 
 /** A list of other alerts of the same device. */
 export function others(list, onsetUs) {
-  if (!list.length) return h("p", { class: "quiet" }, "No other alerts of this device are kept.");
+  if (!list.length) return h("p", { class: "quiet" }, `No ${onsetUs ? "other " : ""}alerts of this device are kept.`);
   return h("ul", { class: "others" }, list.slice(0, 12).map((a) => h("li", {}, symbol(a, 18), " ", h("a", { href: `/alerts/${encodeURIComponent(a.alert_id)}` }, kindName(a.kind)), ` ${when(a.onset_us, live.nowUs())}`, onsetUs ? h("span", { class: "quiet" }, a.onset_us < onsetUs ? ` (${span(onsetUs - a.onset_us)} before)` : ` (${span(a.onset_us - onsetUs)} after)`) : null, a.ended ? h("span", { class: "quiet" }, " over") : h("b", {}, " going on"))));
 }
 
@@ -59,7 +58,7 @@ function draw(main, alert) {
   const near = alert.finding;
   main.replaceChildren(
     h("header", { class: `title ${alert.priority} ${alert.category}` }, symbol(alert, 56),
-      h("div", {}, h("h1", {}, kindName(alert.kind)), h("p", {}, h("a", { href: `/devices/${encodeURIComponent(alert.device_id)}` }, alert.device_id), ` · ${priorityWords(alert)} · ${alert.ended ? "Over" : "Going on"}${alert.escalations ? ` · escalated ${alert.escalations}×` : ""}`), alert.message ? h("p", { class: "message" }, alert.message) : null),
+      h("div", {}, h("h1", {}, kindName(alert.kind)), h("p", {}, h("a", { href: `/devices/${encodeURIComponent(alert.device_id)}` }, alert.device_id), ` · ${priorityWords(alert)} · ${alert.ended ? "Over" : "Going on"}${alert.recurrences ? ` · came again ${alert.recurrences}×` : ""}${alert.escalations ? ` · escalated ${alert.escalations}×` : ""}`), beyond(alert) ? h("p", { class: "message" }, beyond(alert)) : null),
       h("p", { class: "big-rate" }, h("b", {}, rate(alert.heart_rate_bpm)), h("small", {}, " /min")), h("button", { class: "plain screen-only", type: "button", onclick: () => print() }, "Print")),
     state, place,
     h("div", { class: "columns" },

@@ -6,7 +6,7 @@ import * as live from "./live.js";
 import { scrolled } from "./paper.js";
 import { ask, may, tell } from "./server.js";
 import { showTrend } from "./trend.js";
-import { clock, kindName, kindNames, percent, rate, reasonNames, rhythmText, span, when } from "./words.js";
+import { clock, kindName, kindNames, lateness, percent, rate, reasonNames, rhythmText, span, when } from "./words.js";
 
 const SILENT_US = 30e6;
 const OLD_TRACE_US = 15e6;
@@ -31,7 +31,7 @@ function form(title, fields, send) {
 function orders(id, settings) {
   const path = `/api/devices/${encodeURIComponent(id)}`;
   const snooze = may("acknowledge") ? form("Snooze", [
-    h("label", {}, "Kind ", h("select", { name: "kind" }, kindNames().map((k) => h("option", { value: k }, kindName(k))))),
+    h("label", {}, "Kind ", h("select", { name: "kind", required: true }, h("option", { value: "" }, "choose"), kindNames().map((k) => h("option", { value: k }, kindName(k))))),
     h("label", {}, "for ", h("select", { name: "seconds" }, [[900, "15 min"], [1800, "30 min"], [3600, "1 h"], [14400, "4 h"], [28800, "8 h"], [0, "end snooze"]].map(([v, t]) => h("option", { value: v }, t)))),
     h("label", {}, "Note ", h("input", { name: "note", maxlength: 2000 })),
   ], (data) => tell(`${path}/snooze`, { kind: data.get("kind"), seconds: Number(data.get("seconds")), note: data.get("note") })) : null;
@@ -56,7 +56,8 @@ export async function show(main, id) {
   const rateNode = h("b");
   const rhythmNode = h("span", { class: "rhythm" });
   const heardNode = h("span", { class: "heard" });
-  parts.head.append(h("header", { class: "title" }, h("div", {}, h("h1", {}, id), h("p", {}, rhythmNode, " · ", heardNode)), h("p", { class: "big-rate" }, rateNode, h("small", {}, " /min"))));
+  const lateNode = h("p", { class: "late", role: "status", hidden: true });
+  parts.head.append(h("header", { class: "title" }, h("div", {}, h("h1", {}, id), h("p", {}, rhythmNode, " · ", heardNode), lateNode), h("p", { class: "big-rate" }, rateNode, h("small", {}, " /min"))));
   let trace = detail.trace;
   let hours = null;
 
@@ -69,7 +70,11 @@ export async function show(main, id) {
     say(rateNode, silent ? "–" : rate(now.heart_rate_bpm));
     say(rhythmNode, silent ? "Silent" : `${rhythmText(now)}${now.reasons.length ? ` (${reasonNames(now.reasons)})` : ""}`);
     say(heardNode, silent ? `last heard ${when(now.heard_us, nowUs)}, ${span(age)} ago` : `heard ${span(age)} ago`);
+    const late = silent ? 0 : lateness(now);
+    lateNode.hidden = !late;
+    if (late) say(lateNode, `Not now: what is shown was measured ${span(nowUs - now.end_us)} ago`);
     parts.head.classList.toggle("is-silent", silent);
+    parts.head.classList.toggle("is-late", late > 0);
     if (!trace) return;
     const end = trace.start_us + (atob(trace.samples).length / 2 / trace.fs_hz) * 1e6;
     const old = nowUs - end > OLD_TRACE_US;

@@ -23,19 +23,20 @@ function line(a) {
 
 export async function show(main) {
   const fields = {
-    device: h("input", { name: "device", placeholder: "exact id", maxlength: 64 }), kind: h("select", { name: "kind" }, option("", "all")),
+    device: h("input", { name: "device", placeholder: "exact id", maxlength: 64, list: "known-devices", autocomplete: "off" }), kind: h("select", { name: "kind" }, option("", "all")),
     priority: h("select", { name: "priority" }, option("", "all"), ["high", "medium", "low"].map((p) => option(p, p))),
     category: h("select", { name: "category" }, option("", "all"), option("physiological", "physiological"), option("technical", "technical")),
     from: h("input", { name: "from", type: "datetime-local" }), to: h("input", { name: "to", type: "datetime-local" }),
   };
   const rows = h("tbody");
   const said = h("p", { role: "status" });
+  const known = h("datalist", { id: "known-devices" });
   const more = h("button", { type: "button", hidden: true }, "Older alerts");
   const exports = ["csv", "json"].map((form) => h("a", { class: "button", download: "" , "data-form": form }, `Export ${form.toUpperCase()}`));
   const search = h("form", { class: "search", onsubmit: (event) => { event.preventDefault(); find(); } },
     Object.entries({ device: "Device", kind: "Kind", priority: "Priority", category: "Category", from: "From", to: "To" }).map(([name, words]) => h("label", {}, words, " ", fields[name])),
-    h("button", { class: "strong" }, "Search"), exports);
-  main.replaceChildren(h("h1", {}, "History"), search, said, h("div", { class: "scroll" }, h("table", { class: "lines cards-on-phone" }, h("thead", {}, h("tr", {}, ["", "Onset", "What", "Device", "Rate", "Lasted", "State", "Answered"].map((t) => h("th", { scope: "col" }, t)))), rows)), more);
+    h("button", { class: "strong" }, "Search"), known);
+  main.replaceChildren(h("h1", {}, "History"), search, h("div", { class: "found" }, said, exports), h("div", { class: "scroll" }, h("table", { class: "lines cards-on-phone" }, h("thead", {}, h("tr", {}, ["Priority", "Onset", "What", "Device", "Rate", "Lasted", "State", "Answered"].map((t) => h("th", { scope: "col", class: t === "Rate" ? "number" : null }, t)))), rows)), more);
 
   const query = (extra) => {
     const asked = { device: fields.device.value.trim(), kind: fields.kind.value, priority: fields.priority.value, category: fields.category.value, since_us: toUs(fields.from.value), until_us: toUs(fields.to.value), ...extra };
@@ -49,11 +50,16 @@ export async function show(main) {
       if (fields.kind.options.length === 1) fields.kind.append(...found.kinds.map((k) => option(k, kindName(k))));
       more.hidden = !found.more;
       more.onclick = () => find(found.more);
-      say(said, `${rows.children.length} alerts${found.more ? ", and older ones" : ""}`);
+      say(said, `${rows.children.length} alert${rows.children.length === 1 ? "" : "s"}${found.more ? ", and older ones" : ""}`);
       exports.forEach((a) => { a.href = query({ format: a.dataset.form }); });
     } catch (error) {
       say(said, `Not found: ${error.message}`);
     }
   }
+  const list = () => {
+    if (known.children.length !== live.devices.size) known.replaceChildren(...[...live.devices.keys()].sort().map((id) => option(id, id)));
+  };
+  live.on("change", list);
+  list();
   await find();
 }

@@ -4,7 +4,7 @@ import { answered, answerForm, justMoved } from "./answer.js";
 import { arrange, h, say } from "./elements.js";
 import * as live from "./live.js";
 import { priorityWords, symbol } from "./symbols.js";
-import { kindName, rate, span, when } from "./words.js";
+import { beyond, kindName, rate, span, when } from "./words.js";
 
 const RANK = { high: 0, medium: 1, low: 2 };
 const isAnswered = (alert) => Boolean(alert.acknowledgement || alert.pending);
@@ -16,14 +16,16 @@ export const byUrgency = (a, b) =>
 function card(alert) {
   const timer = h("span", { class: "timer" });
   const flags = [];
-  if (alert.ended) flags.push(h("span", { class: "flag" }, `Over after ${span((alert.end_us ?? alert.detected_us) - alert.onset_us)}`));
+  if (!alert.ended) flags.push(h("span", { class: "flag going" }, "Going on"));
+  else flags.push(h("span", { class: "flag" }, `Over after ${span((alert.end_us ?? alert.detected_us) - alert.onset_us)}`));
+  if (alert.recurrences) flags.push(h("span", { class: "flag" }, `Came again ${alert.recurrences}×`));
   if (alert.escalations) flags.push(h("span", { class: "flag strong" }, `Escalated ${alert.escalations}×`));
   const node = h("li", { class: `alert ${alert.category} ${alert.priority} ${isAnswered(alert) ? "is-answered" : "unanswered"}`, tabindex: "-1", "data-id": alert.alert_id },
     symbol(alert, 40),
     h("div", { class: "what" },
       h("h3", {}, h("a", { href: `/alerts/${encodeURIComponent(alert.alert_id)}` }, kindName(alert.kind))),
-      h("p", {}, h("a", { class: "device", href: `/devices/${encodeURIComponent(alert.device_id)}` }, alert.device_id), " · ", h("time", {}, when(alert.onset_us, live.nowUs())), " ", flags),
-      alert.message ? h("p", { class: "message" }, alert.message) : null),
+      h("p", {}, h("a", { class: "device", href: `/devices/${encodeURIComponent(alert.device_id)}` }, alert.device_id), " · ", h("time", {}, when(alert.onset_us, live.nowUs())), flags.map((flag) => [" ", flag])),
+      beyond(alert) ? h("p", { class: "message" }, beyond(alert)) : null),
     h("p", { class: "rate" }, alert.category === "technical" ? "" : [h("b", {}, rate(alert.heart_rate_bpm)), h("small", {}, " /min")]),
     h("div", { class: "who" }, answered(alert) ?? timer),
     alert.acknowledgement ? null : answerForm(alert));

@@ -1,9 +1,12 @@
 // The live events: one stream a page, with a beat every two seconds. No beat, or a server that has lost its log, makes the page stale,
 // and a stale page says so. Each connection starts with a snapshot, so that nothing is missed by reconnecting.
 
+import { LATE_US } from "./words.js";
+
 const STALE_MS = 6000;
 const HIDDEN_MS = 60000;
 const SILENT_US = 60e6;
+const HEARD_US = 30e6;
 
 export const alerts = new Map(); // open alerts by id
 export const devices = new Map(); // devices' tiles by id
@@ -43,8 +46,15 @@ function beat({ now_us: serverUs, feed, last_finding_us: heardUs }) {
   offsetUs = serverUs - lastBeatMs * 1000;
   if (!feed.live) return setStatus(false, `The console has lost the alert log (${feed.detail}). New alerts do not arrive here.`);
   if (!feed.caught_up) return setStatus(true, "", "Reading the alert log; the list is not yet complete.");
-  const silent = devices.size > 0 && heardUs !== null && serverUs - heardUs > SILENT_US;
-  return setStatus(true, "", silent ? "No device has been heard for over a minute: is the monitor running?" : "");
+  return setStatus(true, "", notice(serverUs, heardUs));
+}
+
+function notice(serverUs, heardUs) {
+  if (devices.size > 0 && heardUs !== null && serverUs - heardUs > SILENT_US) return "No device has been heard for over a minute: is the monitor running?";
+  const heard = [...devices.values()].filter((d) => serverUs - d.heard_us < HEARD_US);
+  if (heard.length < 2) return "";
+  const least = Math.min(...heard.map((d) => d.heard_us - d.end_us)); // one late device is its own affair, all of them together are not
+  return least > LATE_US ? `Everything is shown ${Math.round(least / 1e6)} s late or more: the monitor lags, or the devices' clocks are slow.` : "";
 }
 
 function takeAlert(alert) {

@@ -52,7 +52,7 @@ function line(trace, signal, range, from, seconds, marks) {
   const inside = (us) => us >= trace.start_us + from * 1e6 && us < trace.start_us + (from + seconds) * 1e6;
   const beats = trace.beats.filter((b) => inside(b[0])).map(([us, kind]) => s("g", { class: `beat beat-${kind}` },
     s("path", { d: `M${x(us).toFixed(2)} ${TOP_MM - 2.2} v1.8`, "stroke-width": 0.35 }),
-    s("text", { x: x(us).toFixed(2), y: TOP_MM - 3, "text-anchor": "middle", "font-size": kind === "N" ? 3 : 4 }, kind)));
+    s("text", { x: x(us).toFixed(2), y: TOP_MM - 3, "text-anchor": "middle", "font-size": kind === "V" || kind === "S" ? 4 : 3 }, kind)));
   const flags = marks.filter((m) => inside(m.us)).map((m) => s("g", { class: `onset ${m.kind}` },
     s("path", { d: `M${x(m.us).toFixed(2)} 0 V${height}`, "stroke-width": 0.5, "stroke-dasharray": m.kind === "end" ? "1.5 1" : null }),
     s("text", { x: (x(m.us) + 0.8).toFixed(2), y: height - 5.2, "font-size": 3.4 }, m.words)));
@@ -100,5 +100,5 @@ export function paper(trace, { seconds, marks = [], words = "" }) {
   const counts = Object.entries(BEATS).map(([kind, name]) => [trace.beats.filter((b) => b[1] === kind).length, name, kind]).filter(([n]) => n > 0);
   const read = `${words} ECG strip of ${Math.round(length)} seconds from ${clock(trace.start_us)}. ${counts.map(([n, name]) => `${n} ${name}`).join(", ")} beats.`;
   return h("figure", { class: "paper", role: "img", "aria-label": read }, lines,
-    h("figcaption", {}, `25 mm/s, 10 mm/mV, filtered 0.6–40 Hz. Small square 0.04 s × 0.1 mV. `, counts.length ? counts.map(([n, name, kind]) => h("span", { class: `key beat-${kind}` }, h("b", {}, kind), ` ${name} (${n}) `)) : "No beats marked."));
+    h("figcaption", {}, `25 mm/s, 10 mm/mV, filtered 0.6–40 Hz. Small square 0.04 s × 0.1 mV. `, seconds > 10 ? "Swipe for the rest. " : "", counts.length ? counts.map(([n, name, kind]) => h("span", { class: `key beat-${kind}` }, h("b", {}, kind), ` ${name} (${n}) `)) : "No beats marked."));
 }

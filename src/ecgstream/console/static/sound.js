@@ -37,10 +37,10 @@ function tick() {
 
 /** The button that turns sound on and off and says how it stands. */
 export function soundButton() {
-  const button = h("button", { class: "plain", type: "button", "aria-pressed": "false" }, "Sound off");
+  const button = h("button", { class: "plain", type: "button", "aria-pressed": "false" }, "Sound: off");
   const label = () => {
     const running = context?.state === "running";
-    say(button, running ? "Sound on" : "Sound off");
+    say(button, running ? "Sound: on" : "Sound: off");
     button.setAttribute("aria-pressed", String(running));
   };
   button.addEventListener("click", async () => {

@@ -11,6 +11,7 @@ const BAND = {
   vf: ["#9b0f1c", 1], asystole: ["#3a0a0e", 1], other: ["#8a7f70", 2], noise: ["#b9bdc4", 2],
 };
 const STRIP_PX = 26;
+const INCREMENTS_S = [60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 let loading = null;
 
 function load() {
@@ -99,6 +100,13 @@ export function inWords(trend) {
   return `Heart rate ${Math.round(Math.min(...lows))} to ${Math.round(Math.max(...highs))} per minute. Rhythm: ${rhythms}.`;
 }
 
+/** Each minute as a step of its own: its values hold until the next minute, or to its end where none follows. */
+function stepped(trend) {
+  const n = trend.at_s.length;
+  const last = (values) => [...values, values[n - 1]];
+  return [[...trend.at_s, trend.at_s[n - 1] + 60], last(trend.low), last(trend.mean), last(trend.high)];
+}
+
 /** Put the trend into `place`; `markUs` marks a time. Returns a function that shows a newer trend. */
 export async function showTrend(place, first, { markUs = null, heightPx = 230 } = {}) {
   const uPlot = await load();
@@ -128,14 +136,16 @@ export async function showTrend(place, first, { markUs = null, heightPx = 230 } 
       u.ctx.lineTo(x, u.bbox.top + u.bbox.height);
       u.ctx.stroke();
     };
+    const paths = uPlot.paths.stepped({ align: 1 });
+    let bottom = 0;
     chart = new uPlot({
       width: Math.max(260, place.clientWidth), height: heightPx, legend: { show: false }, cursor: { drag: { x: false, y: false } },
-      scales: { x: { range: (_, low, high) => [low, high + 60] }, y: { range: (_, low, high) => { const top = Math.max(120, Math.ceil(((high ?? 100) + 8) / 20) * 20); const bottom = Math.min(40, Math.floor(((low ?? 50) - 8) / 20) * 20); return [bottom - (top - bottom) * (STRIP_PX + 6) / (heightPx - STRIP_PX - 50), top]; } } },
-      series: [{}, { stroke: "transparent", points: { show: false } }, { stroke: blue, width: 2, spanGaps: false, points: { size: 4 } }, { stroke: "transparent", points: { show: false } }],
+      scales: { x: { range: (_, low, high) => [low, high] }, y: { range: (_, low, high) => { const top = Math.max(120, Math.ceil(((high ?? 100) + 8) / 20) * 20); bottom = Math.min(40, Math.floor(((low ?? 50) - 8) / 20) * 20); return [bottom - (top - bottom) * (STRIP_PX + 6) / (heightPx - STRIP_PX - 50), top]; } } },
+      series: [{}, { stroke: "transparent", paths, points: { show: false } }, { stroke: blue, width: 2, paths, spanGaps: false, points: { show: false } }, { stroke: "transparent", paths, points: { show: false } }],
       bands: [{ series: [3, 1], fill: `color-mix(in srgb, ${blue} 22%, transparent)` }],
-      axes: [{ ...axis, values: (_, ticks) => ticks.map((t) => clock(t * 1e6).slice(0, 5)) }, { ...axis, size: 46, values: (_, ticks) => ticks.map((t) => (t < 20 ? "" : t)) }],
+      axes: [{ ...axis, incrs: INCREMENTS_S, space: 56, values: (_, ticks) => ticks.map((t) => clock(t * 1e6).slice(0, 5)) }, { ...axis, size: 46, values: (_, ticks) => ticks.map((t) => (t < bottom || t < 20 ? "" : t)) }],
       hooks: { draw: [strip(trend, 1), mark] },
-    }, [trend.at_s, trend.low, trend.mean, trend.high], canvas);
+    }, stepped(trend), canvas);
   };
   draw(first);
   let waiting = null;

@@ -4,7 +4,7 @@
 import { arrange, h, say } from "./elements.js";
 import * as live from "./live.js";
 import { priorityWords, symbol } from "./symbols.js";
-import { rate, reasonNames, rhythmText, shortKind, span } from "./words.js";
+import { lateness, rate, reasonNames, rhythmText, shortKind, span } from "./words.js";
 
 export const SILENT_US = 30e6;
 const SORT_MS = 2000;
@@ -19,6 +19,7 @@ export function trouble(device, alert, nowUs) {
   }
   if (alert) return [5, "technical"];
   if (nowUs - device.heard_us > SILENT_US) return [6, "silent"];
+  if (lateness(device)) return [6, "late"];
   if (device.quality === "unreadable") return [7, "unreadable"];
   if (!QUIET.has(device.rhythm) || device.quality === "rate-only") return [8, "watch"];
   return [9, "quiet"];
@@ -34,13 +35,14 @@ function update(t, device, alert, nowUs) {
   const [rank, kind] = trouble(device, alert, nowUs);
   const age = nowUs - device.heard_us;
   const silent = age > SILENT_US;
-  const note = alert ? shortKind(alert.kind) : silent ? `Not heard for ${span(age)}` : device.reasons.length && device.quality !== "full" ? reasonNames(device.reasons) : "";
-  const key = `${rank} ${kind} ${silent} ${note} ${device.heart_rate_bpm} ${device.rhythm} ${device.quality} ${alert?.priority} ${alert?.alert_id}`;
+  const late = silent ? 0 : lateness(device);
+  const note = alert ? shortKind(alert.kind) : silent ? `Not heard for ${span(age)}` : late ? `${span(late)} behind` : device.reasons.length && device.quality !== "full" ? reasonNames(device.reasons) : "";
+  const key = `${rank} ${kind} ${silent} ${late > 0} ${note} ${device.heart_rate_bpm} ${device.rhythm} ${device.quality} ${alert?.priority} ${alert?.alert_id}`;
   t.rank = rank;
   t.onset = alert?.onset_us ?? 0;
   if (t.key === key) return;
   t.key = key;
-  t.node.className = `tile at-${kind} ${alert?.priority ?? ""} ${silent ? "is-silent" : ""} ${rank <= 3 && rank !== 2 ? "unanswered" : ""}`;
+  t.node.className = `tile at-${kind} ${alert?.priority ?? ""} ${silent ? "is-silent" : late ? "is-late" : ""} ${rank <= 3 && rank !== 2 ? "unanswered" : ""}`;
   t.parts.mark.replaceChildren(...(alert ? [symbol(alert, 20)] : []));
   say(t.parts.rate, silent ? "–" : rate(device.heart_rate_bpm));
   say(t.parts.rhythm, silent ? "Silent" : rhythmText(device));
@@ -67,7 +69,7 @@ export async function show(main) {
       if (!known || weight(alert) < weight(known)) worst.set(alert.device_id, alert);
     }
     for (const id of tiles.keys()) if (!live.devices.has(id)) tiles.delete(id);
-    const sum = { alert: 0, technical: 0, silent: 0, unreadable: 0, watch: 0, quiet: 0 };
+    const sum = { alert: 0, technical: 0, silent: 0, late: 0, unreadable: 0, watch: 0, quiet: 0 };
     let fresh = false;
     for (const [id, device] of live.devices) {
       if (!tiles.has(id)) {
@@ -80,7 +82,7 @@ export async function show(main) {
       fresh ||= t.rank < before && t.rank <= 1;
       sum[trouble(device, worst.get(id), nowUs)[1]] += 1;
     }
-    say(sums, `${live.devices.size} devices: ${sum.alert} with alerts, ${sum.technical + sum.silent} technical or silent, ${sum.unreadable} unreadable, ${sum.watch} not in sinus rhythm, ${sum.quiet} quiet`);
+    say(sums, `${live.devices.size} devices: ${sum.alert} with alerts, ${sum.technical + sum.silent} technical or silent, ${sum.late ? `${sum.late} behind, ` : ""}${sum.unreadable} unreadable, ${sum.watch} not in sinus rhythm, ${sum.quiet} quiet`);
     none.hidden = live.devices.size > 0;
     if (!force && !fresh && Date.now() - sortedMs < SORT_MS) return;
     if (!force && !fresh && grid.matches(":hover")) return; // don't move tiles under the pointer for little

@@ -17,12 +17,17 @@ const KINDS = {
   bigeminy: "Ventricular bigeminy",
   trigeminy: "Ventricular trigeminy",
   "pvc-burden": "Ventricular ectopy above limit",
-  couplet: "Ventricular couplet",
+  "signal-lost": "Device silent",
   "lead-off": "Lead off",
-  noise: "Signal unreadable",
-  "signal-lost": "Signal lost",
-  clock: "Clock fault",
-  lag: "Monitoring lags behind",
+  flat: "Flat line",
+  unreadable: "Signal unreadable",
+  clipped: "Signal clipped",
+  "stream-gap": "Gap in the stream",
+  "clock-fault": "Clock fault",
+  lagging: "Monitoring lags behind",
+  snoozed: "Alerts snoozed",
+  "settings-refused": "Device settings refused",
+  "delivery-failed": "Notification not delivered",
 };
 
 const SHORT = {
@@ -49,7 +54,8 @@ export const BEATS = { N: "normal", S: "supraventricular", V: "ventricular", Q: 
 
 export const kindName = (kind) => KINDS[kind] ?? kind;
 export const shortKind = (kind) => SHORT[kind] ?? kindName(kind);
-export const kindNames = () => Object.keys(KINDS);
+/** The kinds that may be snoozed: all but those that speak of the alerting itself. */
+export const kindNames = () => Object.keys(KINDS).filter((k) => !["snoozed", "settings-refused", "delivery-failed"].includes(k));
 export const rhythmName = (rhythm) => (rhythm === null || rhythm === undefined ? null : (RHYTHMS[rhythm] ?? rhythm));
 export const reasonNames = (reasons) => reasons.map((r) => REASONS[r] ?? r).join(", ");
 
@@ -89,3 +95,36 @@ export function when(us, nowUs) {
 
 export const percent = (share) => (share === null || share === undefined ? "not known" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`);
 export const rate = (bpm) => (bpm === null || bpm === undefined ? "–" : String(Math.round(bpm)));
+
+/** What the alert says beyond its kind and rate, or "" when that is all. */
+export function beyond(alert) {
+  const parts = (alert.message ?? "").split(", ").slice(1);
+  if (parts[0] === `${rate(alert.heart_rate_bpm)}/min`) parts.shift();
+  return parts.join(", ");
+}
+
+const EVIDENCE = {
+  beats: "Beats counted", ventricular_beats: "Ventricular beats in a row", silent_s: "Without a beat", rr_s: "Between two beats", flat: "Flat line", share: "Share of beats",
+  af_burden: "AF in the last day", readable_s: "Readable in the last day", couplets: "Couplets", runs: "Runs", hours: "Hours counted", jump_s: "Clock jumped by",
+  lag_s: "Late by", outcome: "How it ended", latched: "Waits for an answer", recurrences: "Came again", held_back: "Told with this alert", folded_into: "Part of",
+  reasons: "Reasons", refused: "Refused",
+};
+const SAID_ELSEWHERE = new Set(["quality", "window"]);
+
+function evidenceValue(name, value) {
+  if (name === "share" || name === "af_burden") return percent(value);
+  if (name === "reasons") return reasonNames(value);
+  if (name === "recurrences") return `${value}×`;
+  if (name.endsWith("_s") && typeof value === "number") return value < 60 ? `${Math.round(value * 100) / 100} s` : span(value * 1e6);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "number") return String(Math.round(value * 100) / 100);
+  if (value && typeof value === "object" && !Array.isArray(value) && Object.values(value).every((v) => typeof v === "number")) return Object.entries(value).map(([k, n]) => `${n} ${k.replaceAll("_", " ")}`).join(", ");
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** An alert's evidence as [name, text] rows in plain words. */
+export const evidenceRows = (given) => Object.entries(given).filter(([name, v]) => v !== null && !SAID_ELSEWHERE.has(name)).map(([name, v]) => [EVIDENCE[name] ?? name.replaceAll("_", " "), evidenceValue(name, v)]);
+
+/** How far what a device shows lies behind its arrival, in µs, where that matters; else 0. Its clock may also be slow: both want a look. */
+export const LATE_US = 30e6;
+export const lateness = (device) => (device.heard_us - device.end_us > LATE_US ? device.heard_us - device.end_us : 0);
