@@ -93,7 +93,10 @@ def losses(
     inside = (frame >= 0) & (frame < context.shape[-1])
     beats, frame = beats[inside], frame[inside].long()
     logits = network.beat(context)[beats[:, 0], :, frame]
-    beat = nn.functional.cross_entropy(logits, beats[:, 2], weight=torch.tensor(BEAT_WEIGHT, device=device))
+    beat = rhythm.new_zeros(())
+    if len(beats):
+        beat_weights = torch.tensor(BEAT_WEIGHT, device=device)
+        beat = nn.functional.cross_entropy(logits, beats[:, 2], weight=beat_weights)
     total = rhythm + config.beat_weight * beat
     return total, {"rhythm": float(rhythm.detach()), "beat": float(beat.detach())}
 
@@ -149,8 +152,8 @@ def train(
     """Train encoder, rhythm and beat heads; keeps `run/checkpoint.pt` each epoch and goes on from it. Returns the average."""
     torch.manual_seed(config.seed)
     network = Network(config.shape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    annotated = train_records["mitdb"] + train_records["svdb"]
     cinc = train_records["cinc2017"]
+    annotated = [r for database, records in train_records.items() if database != "cinc2017" for r in records]
     samplers = [
         Sampler(learnt, annotated, noises, Augmentation(), config.seed) for learnt in (cinc, cinc + tune)
     ]
@@ -191,7 +194,7 @@ def train(
                 parts[name].append(value)
         line: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1)}
         line |= {name: round(float(np.mean(values)), 4) for name, values in parts.items()}
-        if epoch < config.join_epoch and ((epoch + 1) % 5 == 0 or epoch + 1 == config.join_epoch):
+        if tune and epoch < config.join_epoch and ((epoch + 1) % 5 == 0 or epoch + 1 == config.join_epoch):
             line["tune"] = cinc_scores(tune, predict_records(average.network, tune, device))
         with (run / "progress.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
