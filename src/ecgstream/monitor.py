@@ -26,7 +26,7 @@ from aiokafka import (
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, KafkaError
 
-from ecgstream import fencing, observability
+from ecgstream import fencing, lag, observability
 from ecgstream.acls import MONITOR_GROUP
 from ecgstream.analysis import Analyzer
 from ecgstream.messages import DeadLetter, encode
@@ -100,6 +100,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._producer.start()
             try:
                 await self._consumer.start()
+                watching = asyncio.create_task(lag.watch(self._consumer, self.progress))
                 try:
                     self._consumer.subscribe([self._topics.samples, *self._topics.of_gateways], listener=self)
                     log.info("started", group=options.group_id, metrics_port=port)
@@ -113,6 +114,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
                     async with self._busy:
                         await self._commit()
                 finally:
+                    watching.cancel()
                     await self._consumer.stop()
             finally:
                 await self._producer.stop()
@@ -179,7 +181,6 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._read[tp] = records[-1].offset + 1
             if time.monotonic() - self._committed_at >= self._options.commit_every_s:
                 await self._commit()
-                self._show_lag()
         self.progress.tick()
 
     async def _work(self, records: list[ConsumerRecord]) -> None:
@@ -193,7 +194,9 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._publish(batch)
         seconds = time.perf_counter() - begin
         observability.STAGE_SECONDS.labels("produce").inc(max(0.0, seconds - sum(batch.seconds.values())))
-        observability.note_batch(batch, self._pipeline, [record.timestamp for record in records], seconds)
+        record_ms = [record.timestamp for record in records]
+        observability.note_batch(batch, self._pipeline, record_ms, seconds)
+        self.progress.read(max(record_ms))
 
     async def _publish(self, batch: Batch) -> None:
         """Produce findings and dead letters; returns when the brokers have them all."""
@@ -242,12 +245,6 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._parking.committed(due, read)
         self._committed |= due
-
-    def _show_lag(self) -> None:
-        for tp in self._consumer.assignment():
-            end = self._consumer.highwater(tp)
-            if end is not None and tp in self._read:
-                observability.LAG_RECORDS.labels(_named(tp)).set(max(0, end - self._read[tp]))
 
 
 def _named(tp: TopicPartition) -> str:

@@ -1,7 +1,7 @@
 """What a monitor says of itself: metrics, structured logs, and whether it is alive and ready.
 
-``/metrics`` is Prometheus text. ``/healthz`` is 200 while the work loop goes round, ``/readyz`` while it also has
-partitions; both look at progress, not at whether the process exists. Nothing here holds a signal or a finding.
+``/metrics`` is Prometheus text. ``/healthz`` is 200 while the work loop goes round and no records wait unread for
+long, ``/readyz`` while it also has partitions; both look at progress, not at whether the process exists. Nothing here holds a signal or a finding.
 """
 
 import asyncio
@@ -40,8 +40,10 @@ FROM_PUBLISH = Histogram(
     "From a record's time in the log to the findings that followed from it.",
     buckets=LATENCIES_S,
 )
-LAG_RECORDS = Gauge("ecgstream_lag_records", "Records not read yet.", ["partition"])
-LAG_SECONDS = Gauge("ecgstream_lag_seconds", "Age of the last record read, by the log's time.")
+LAG_RECORDS = Gauge("ecgstream_lag_records", "Records not read yet.", ["topic", "partition"])
+LAG_SECONDS = Gauge(
+    "ecgstream_lag_seconds", "Age of the last record read, by the log's time; 0 while none waits."
+)
 DEVICES = Gauge("ecgstream_live_devices", "Devices with a session.")
 REASSEMBLY = Gauge("ecgstream_reassembly", "What reassembly did to chunks, since the start.", ["what"])
 
@@ -59,7 +61,6 @@ def note_batch(batch: Batch, pipeline: Pipeline, record_ms: list[int], seconds: 
         FROM_SAMPLE.observe(max(0.0, now - finding.end_us / 1e6))
     if record_ms:
         FROM_PUBLISH.observe(max(0.0, now - min(record_ms) / 1e3))
-        LAG_SECONDS.set(max(0.0, now - max(record_ms) / 1e3))
     for letter in batch.letters:
         name = letter.reason.partition(":")[0].partition("[")[0]
         DEAD_LETTERS.labels(name if name.isidentifier() else "value").inc()
@@ -71,20 +72,43 @@ def note_batch(batch: Batch, pipeline: Pipeline, record_ms: list[int], seconds: 
 
 
 class Progress:
-    """When the work loop last went round, and whether it has work to do."""
+    """When the work loop last went round, whether it has partitions, and whether records wait that it doesn't get."""
 
     def __init__(self) -> None:
-        self._at = time.monotonic()
+        self._at = self._read_at = time.monotonic()
+        self._waiting_since: float | None = None
+        self._record_ms: int | None = None
         self.assigned = False
+        LAG_SECONDS.set_function(lambda: self.lag_s)
 
     def tick(self) -> None:
         """The loop went round."""
         self._at = time.monotonic()
 
+    def read(self, record_ms: int) -> None:
+        """Records were worked off, the last of them written at `record_ms` by the log's time."""
+        self._read_at, self._record_ms = time.monotonic(), record_ms
+
+    def waiting(self, records_wait: bool) -> None:
+        """Whether the broker has records that weren't read."""
+        if not records_wait:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+
+    @property
+    def lag_s(self) -> float:
+        """Age of the last record read [s]; 0 while none waits."""
+        if self._waiting_since is None or self._record_ms is None:
+            return 0.0
+        return max(0.0, time.time() - self._record_ms / 1e3)
+
     @property
     def healthy(self) -> bool:
-        """Whether it did so lately."""
-        return time.monotonic() - self._at < HEALTHY_S
+        """Whether the loop went round lately, and records that wait were read lately."""
+        now, since = time.monotonic(), self._waiting_since
+        is_stuck = since is not None and now - max(since, self._read_at) >= HEALTHY_S
+        return now - self._at < HEALTHY_S and not is_stuck
 
 
 @asynccontextmanager

@@ -1,0 +1,27 @@
+"""How far a monitor is behind, asked of the broker beside the work: a fetch that is stuck can't tell."""
+
+import asyncio
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from ecgstream.observability import LAG_RECORDS, Progress
+
+EVERY_S = 5.0
+
+
+async def watch(consumer: AIOKafkaConsumer, progress: Progress) -> None:
+    """Note every `EVERY_S` what waits in each partition that `consumer` has, until cancelled."""
+    while True:
+        await asyncio.sleep(EVERY_S)
+        try:
+            async with asyncio.timeout(EVERY_S):
+                partitions = sorted(consumer.assignment())
+                ends = await consumer.end_offsets(partitions) if partitions else {}
+                behind = {tp: ends[tp] - await consumer.position(tp) for tp in partitions}
+        except (TimeoutError, KafkaError):
+            continue  # the broker is away or partitions change hands; what was known last stands
+        LAG_RECORDS.clear()
+        for tp, n_records in behind.items():
+            LAG_RECORDS.labels(tp.topic, str(tp.partition)).set(max(0, n_records))
+        progress.waiting(any(n_records > 0 for n_records in behind.values()))

@@ -1,0 +1,104 @@
+import asyncio
+import urllib.error
+import urllib.request
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
+
+from ecgstream import lag, observability
+from ecgstream.observability import LAG_RECORDS, LAG_SECONDS, Progress, served
+
+TP = TopicPartition("ecg.samples", 2)
+
+
+class Clock:
+    """Both clocks of the module, set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return 1_700_000_000.0 + self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(observability, "time", made)
+    return made
+
+
+def test_a_monitor_that_reads_nothing_is_healthy_unless_records_wait(clock: Clock) -> None:
+    progress = Progress()
+    for _ in range(100):
+        clock.now += 10
+        progress.tick()
+        progress.waiting(records_wait=False)
+        assert progress.healthy
+    progress.waiting(records_wait=True)
+    clock.now += 59
+    progress.tick()
+    assert progress.healthy
+    clock.now += 2
+    progress.tick()
+    assert not progress.healthy
+    progress.read(record_ms=0)
+    assert progress.healthy
+
+
+def test_a_loop_that_stands_still_is_not_healthy(clock: Clock) -> None:
+    progress = Progress()
+    clock.now += 61
+    assert not progress.healthy
+
+
+def test_the_lag_grows_while_records_wait_and_nothing_is_read_and_is_0_when_all_is_read(clock: Clock) -> None:
+    progress = Progress()
+    progress.read(record_ms=round(clock.time() * 1000))
+    progress.waiting(records_wait=True)
+    for waited_s in (0.0, 30.0, 90.0):
+        clock.now = 1000.0 + waited_s
+        assert next(iter(LAG_SECONDS.collect())).samples[0].value == pytest.approx(waited_s)
+    progress.waiting(records_wait=False)
+    assert next(iter(LAG_SECONDS.collect())).samples[0].value == 0.0
+
+
+class Consumer:
+    """Three records behind, every second call without a broker."""
+
+    calls = 0
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TP}
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        self.calls += 1
+        if self.calls % 2:
+            raise KafkaConnectionError("away")
+        return dict.fromkeys(partitions, 10)
+
+    async def position(self, partition: TopicPartition) -> int:
+        return 7
+
+
+async def test_what_waits_is_asked_of_the_broker_and_asked_again_when_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lag, "EVERY_S", 0.01)
+    monkeypatch.setattr(observability, "HEALTHY_S", 0.2)
+    progress, consumer = Progress(), Consumer()
+    async with served(progress, "127.0.0.1", 0) as port:
+        task = asyncio.create_task(lag.watch(consumer, progress))
+        try:
+            while progress.healthy or consumer.calls < 4:
+                progress.tick()
+                await asyncio.sleep(0.01)
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/healthz")
+        finally:
+            task.cancel()
+    assert LAG_RECORDS.labels("ecg.samples", "2")._value.get() == 3
