@@ -23,6 +23,7 @@ from aiokafka.partitioner import murmur2
 from prometheus_client import Counter, Gauge
 
 from ecgstream import faust_app, watch
+from ecgstream.faust_app import Raised, our_own_code
 from ecgstream.kafka import KafkaSettings
 from ecgstream.limits import Limits, LimitsError, for_device
 from ecgstream.messages import (
@@ -46,10 +47,6 @@ REVISIONS = Counter("ecgstream_alert_revisions_total", "Alert revisions publishe
 HELD_BACK = Counter("ecgstream_alerting_held_back_total", "Ignored or held back, by cause.", ["cause"])
 DEVICES = Gauge("ecgstream_alerting_devices", "Devices that this process watches.")
 log = structlog.get_logger()
-
-
-class Raised(Exception):
-    """Our own code raised on a record, before anything was published or stored."""
 
 
 def now_us() -> int:
@@ -101,7 +98,8 @@ class Desk:
 
     async def on_finding(self, event: Any) -> None:
         """A record of ``ecg.rhythm``."""
-        finding = decode(Finding, event.message.value, faust_app.content_type(event))
+        with our_own_code():
+            finding = decode(Finding, event.message.value, faust_app.content_type(event))
         arrived_us = round(event.message.timestamp * 1e6)
         await self._change(
             finding.device_id,
@@ -110,7 +108,8 @@ class Desk:
 
     async def on_answer(self, event: Any) -> None:
         """A record of ``ecg.acks``; one that came to another device's partition is sent on to its own."""
-        answer = decode_answer(event.message.value, faust_app.content_type(event))
+        with our_own_code():
+            answer = decode_answer(event.message.value, faust_app.content_type(event))
         key = answer.device_id.encode()
         if event.message.partition != self.partition_of(key):
             await faust_app.delivered(
@@ -129,9 +128,10 @@ class Desk:
         refused: str | None = None
         if value:
             try:
-                settings = decode(DeviceSettings, value, faust_app.content_type(event))
-                key = settings.device_id.encode()
-                for_device(self.limits, settings)
+                with our_own_code():
+                    settings = decode(DeviceSettings, value, faust_app.content_type(event))
+                    key = settings.device_id.encode()
+                    for_device(self.limits, settings)
             except (InvalidRecord, LimitsError) as error:
                 refused = str(error)
                 log.warning("settings refused", device=key.decode(errors="replace"), reason=refused)
@@ -193,16 +193,12 @@ class Desk:
         key = device_id.encode()
         async with self._locks[murmur2(key) % LOCKS]:
             stored = self.devices.get(key)
-            try:
+            with our_own_code():  # `state` is a copy
                 state = msgspec.msgpack.decode(stored, type=State) if stored else State(device_id)
                 state.seen_at_us = max(state.seen_at_us, self.ready_us)
                 held_back = dict(state.counts)
                 limits = self._limits_of(key)
                 alerts = act(state, limits)
-            except MemoryError:
-                raise
-            except Exception as error:  # whatever it is: `state` is a copy, and is dropped
-                raise Raised(type(error).__name__) from error
             for alert in alerts:
                 await self._publish(key, alert)
             await faust_app.changelogs_known(self.app)

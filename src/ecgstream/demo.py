@@ -216,7 +216,8 @@ async def _publish(place: Place, plan: Plan, session: str, progress: Progress, s
     from ecgstream.simulator.devices import deliveries_of, merged
 
     length_s, headers = progress.total_s, [("content-type", MSGPACK.encode())]
-    start_us = time.time_ns() // 1000 - round(length_s * 1e6)
+    replay_s = max(0.0, length_s - AHEAD_S) / plan.speed  # what comes after it, in real time, is of now
+    start_us = time.time_ns() // 1000 - round((length_s - replay_s) * 1e6)
     devices = await asyncio.to_thread(ward.devices, plan.recording, plan.device_id, session, start_us)
     await progress.is_followed.wait()
     begin: float | None = None

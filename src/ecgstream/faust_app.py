@@ -7,13 +7,16 @@ raises would be skipped, committed past, and waited for at shutdown for ever: so
 """
 
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import faust
 from aiokafka.admin import AIOKafkaAdminClient
 
 from ecgstream.kafka import KafkaSettings, client_options
+from ecgstream.limits import LimitsError
+from ecgstream.messages import InvalidRecord
 from ecgstream.topics import Topics
 
 Act = Callable[[Any], Awaitable[None]]
@@ -24,6 +27,21 @@ RAW: dict[str, Any] = {
     "value_serializer": "raw",
 }
 RAW_TABLE: dict[str, Any] = {"key_type": bytes, "value_type": bytes}
+
+
+class Raised(Exception):
+    """Our own code raised on a record, before anything was published or stored."""
+
+
+@contextmanager
+def our_own_code() -> Iterator[None]:
+    """What raises in this block is `Raised`, but for a sender's fault and memory that ran out."""
+    try:
+        yield
+    except (InvalidRecord, LimitsError, MemoryError):
+        raise
+    except Exception as error:  # whatever it is
+        raise Raised(type(error).__name__) from error
 
 
 def application(settings: KafkaSettings, partitions: int) -> faust.App:

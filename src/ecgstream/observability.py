@@ -1,7 +1,8 @@
 """What a monitor says of itself: metrics, structured logs, and whether it is alive and ready.
 
 ``/metrics`` is Prometheus text. ``/healthz`` is 200 while the work loop goes round and no records wait unread for
-long, ``/readyz`` while it also has partitions; both look at progress, not at whether the process exists. Nothing here holds a signal or a finding.
+long, ``/readyz`` while it also has partitions; both look at progress, not at whether the process exists. Nothing here
+holds a signal or a finding.
 """
 
 import asyncio

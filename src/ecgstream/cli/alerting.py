@@ -81,7 +81,10 @@ def _run(settings: object, limits: object, metrics_host: str, metrics_port: int 
         start_http_server(metrics_port, addr=metrics_host)
     try:
         asyncio.run(until_stopped())
-    except (KafkaError, LookupError, OSError) as error:
+    except KafkaError as error:
+        typer.echo(f"alerting: {settings.bootstrap_servers}: {error}", err=True)
+        return 3  # not 2, the settings' fault: a supervisor is to try again
+    except (LookupError, OSError) as error:
         typer.echo(f"alerting: {error}", err=True)
         return 2
     return 0

@@ -27,6 +27,7 @@ const KINDS = {
   lagging: "Monitoring lags behind",
   snoozed: "Alerts snoozed",
   "settings-refused": "Device settings refused",
+  "record-parked": "Record failed in processing",
   "delivery-failed": "Notification not delivered",
 };
 
@@ -55,7 +56,7 @@ export const BEATS = { N: "normal", S: "supraventricular", V: "ventricular", Q: 
 export const kindName = (kind) => KINDS[kind] ?? kind;
 export const shortKind = (kind) => SHORT[kind] ?? kindName(kind);
 /** The kinds that may be snoozed: all but those that speak of the alerting itself. */
-export const kindNames = () => Object.keys(KINDS).filter((k) => !["snoozed", "settings-refused", "delivery-failed"].includes(k));
+export const kindNames = () => Object.keys(KINDS).filter((k) => !["snoozed", "settings-refused", "record-parked", "delivery-failed"].includes(k));
 export const rhythmName = (rhythm) => (rhythm === null || rhythm === undefined ? null : (RHYTHMS[rhythm] ?? rhythm));
 export const reasonNames = (reasons) => reasons.map((r) => REASONS[r] ?? r).join(", ");
 
