@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ecgstream.kafka import KafkaSettings, client_options
+from ecgstream.kafka import KafkaSettings, client_options, started
 from ecgstream.messages import JSON, Ack, Alert, AlertState, InvalidRecord, Priority, Snooze, decode, encode
 from ecgstream.strip_text import around_onset
 from ecgstream.topics import Topics
@@ -143,14 +143,10 @@ def _now_us() -> int:
 
 async def _answer(settings: KafkaSettings, device_id: str, record: Ack | Snooze) -> None:
     checked: Any = decode(type(record), encode(record, JSON), JSON)  # as the reader will check it
-    producer = AIOKafkaProducer(**client_options(settings), acks="all")
-    await producer.start()
-    try:
+    async with started(AIOKafkaProducer, **client_options(settings), acks="all") as producer:
         headers = [("content-type", JSON.encode())]
         topic = Topics(settings.topic_prefix).acks
         await producer.send_and_wait(topic, encode(checked, JSON), key=device_id.encode(), headers=headers)
-    finally:
-        await producer.stop()
 
 
 async def _revisions(
@@ -158,9 +154,7 @@ async def _revisions(
 ) -> AsyncIterator[list[Alert]]:
     """New revisions in lots, also put on the board; an empty lot now and then. Ends without `follow` when it is quiet."""
     topic = Topics(settings.topic_prefix).alerts
-    consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False)
-    await consumer.start()
-    try:
+    async with started(AIOKafkaConsumer, **client_options(settings), enable_auto_commit=False) as consumer:
         await consumer.topics()  # asks the broker, so that the partitions are known
         places = [TopicPartition(topic, n) for n in sorted(consumer.partitions_for_topic(topic) or ())]
         if not places:
@@ -174,8 +168,6 @@ async def _revisions(
             if records:
                 last = time.monotonic()
             yield alerts
-    finally:
-        await consumer.stop()
 
 
 def _taken(board: Board, records: Iterable[Any], since_us: int) -> Iterable[Alert]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecgstream.brokers import BrokerKind, embedded_broker
-from ecgstream.kafka import ENV_PREFIX, client_options, load_settings
+from ecgstream.kafka import ENV_PREFIX, client_options, load_settings, started
 from ecgstream.messages import MSGPACK, Alert, AlertState, Finding, decode
 from ecgstream.topics import Topics, create
 
@@ -221,7 +221,7 @@ async def _publish(place: Place, plan: Plan, session: str, progress: Progress, s
     devices = await asyncio.to_thread(ward.devices, plan.recording, plan.device_id, session, start_us)
     await progress.is_followed.wait()
     begin: float | None = None
-    async with AIOKafkaProducer(**place.options) as producer:
+    async with started(AIOKafkaProducer, **place.options) as producer:
         for delivery in merged([deliveries_of(device) for device in devices]):
             if delivery.at_s > length_s and not plan.stay:
                 break
@@ -255,7 +255,7 @@ async def _follow(place: Place, session: str, progress: Progress, screen: Screen
 
     kinds: dict[str, type[Any]] = {place.topics.rhythm: Finding, place.topics.alerts: Alert}
     start = "earliest" if place.is_own else "latest"
-    async with AIOKafkaConsumer(*kinds, **place.options, auto_offset_reset=start) as consumer:
+    async with started(AIOKafkaConsumer, *kinds, **place.options, auto_offset_reset=start) as consumer:
         for partition in consumer.assignment():
             await consumer.position(partition)  # from here on, nothing is missed
         progress.is_followed.set()

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import faust
-from aiokafka.admin import AIOKafkaAdminClient
 
-from ecgstream.kafka import KafkaSettings, client_options
+from ecgstream.kafka import KafkaSettings, administration, client_options
 from ecgstream.limits import LimitsError
 from ecgstream.messages import InvalidRecord
 from ecgstream.topics import Topics
@@ -71,14 +70,10 @@ def application(settings: KafkaSettings, partitions: int) -> faust.App:
 async def partitions_of(settings: KafkaSettings) -> int:
     """How many partitions the ecg topics have; raises `LookupError` when they aren't there or differ."""
     topics = Topics(settings.topic_prefix)
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
-    try:
+    async with administration(client_options(settings)) as admin:
         others = (topics.acks, topics.device_settings, topics.alerts, topics.dead_letters)
         names = [topics.rhythm, *others, *topics.changelogs]
         found = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics(names)}
-    finally:
-        await admin.close()
     if missing := [name for name in names if not found.get(name)]:
         raise LookupError(f"{missing[0]}: no such topic; `ecgstream topics create` makes them")
     if len(set(found.values())) != 1:

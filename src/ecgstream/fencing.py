@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
+
+from ecgstream.kafka import administration
 
 UUID_LENGTH = 36
 
@@ -22,12 +23,8 @@ async def check(
 ) -> None:
     """Raise `Fenced` when the group knows another member under `instance_id` than `consumer`."""
     own = consumer._coordinator.member_id
-    admin = AIOKafkaAdminClient(**client)
-    await admin.start()
-    try:
+    async with administration(client) as admin:
         (response,) = await admin.describe_consumer_groups([group_id])
-    finally:
-        await admin.close()
     for group in response.groups:
         for member_id, _, host, *_ in group[5]:
             is_ours = member_id.startswith(f"{instance_id}-")  # the broker adds a UUID

@@ -8,12 +8,16 @@ that is silently ignored would be an insecure default.
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from aiokafka.admin import AIOKafkaAdminClient
 
 ENV_PREFIX = "ECGSTREAM_"
 GATEWAY = "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
@@ -144,6 +148,43 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
                 f"ECGSTREAM_SSL_CERTIFICATE_FILE, ECGSTREAM_SSL_KEY_FILE: {settings.ssl_certificate_file}: {error}"
             ) from error
     return context
+
+
+class Client(Protocol):
+    """A consumer or a producer of aiokafka."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Disconnect."""
+
+
+AnyClient = TypeVar("AnyClient", bound=Client)
+
+
+@asynccontextmanager
+async def started(kind: Callable[..., AnyClient], *topics: str, **options: Any) -> AsyncIterator[AnyClient]:
+    """A consumer or producer that is connected, and closed whatever happens: also when it could not connect."""
+    client = kind(*topics, **options)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.stop()
+
+
+@asynccontextmanager
+async def administration(options: Mapping[str, Any]) -> AsyncIterator["AIOKafkaAdminClient"]:
+    """An admin client that is connected, of the options that `client_options` gives."""
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(**options)
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
 
 
 def _secret(name: str, value: SecretStr | None, file: Path | None) -> str | None:

@@ -29,6 +29,7 @@ from aiokafka.errors import CommitFailedError, KafkaError
 from ecgstream import fencing, lag, observability
 from ecgstream.acls import MONITOR_GROUP
 from ecgstream.analysis import Analyzer
+from ecgstream.kafka import started
 from ecgstream.messages import DeadLetter, encode
 from ecgstream.parking import Parking
 from ecgstream.pipeline import CONTENT_TYPE, Batch, Pipeline
@@ -72,17 +73,8 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         self._main: asyncio.Task[Any] | None = None
         self._fenced: fencing.Fenced | None = None
         self._pipeline = Pipeline(analyzer, time.perf_counter, topics.of_gateways)
-        self._consumer = AIOKafkaConsumer(
-            **client,
-            group_id=options.group_id,
-            group_instance_id=options.instance_id,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            partition_assignment_strategy=(StickyPartitionAssignor,),
-        )
-        self._producer = AIOKafkaProducer(
-            **client, acks="all", linger_ms=5, max_request_size=LONGEST_REQUEST_BYTES
-        )
+        self._consumer: AIOKafkaConsumer
+        self._producer: AIOKafkaProducer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._busy = asyncio.Lock()  # a batch is in work, or partitions change hands
         self._generation = 0
@@ -96,10 +88,26 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         """Work until `stop` is set; then commit, leave the group and return. Raises whatever is our own fault."""
         options, self._main = self._options, asyncio.current_task()
         await asyncio.get_running_loop().run_in_executor(self._thread, warm_up)
-        async with observability.served(self.progress, options.metrics_host, options.metrics_port) as port:
-            await self._producer.start()
-            try:
-                await self._consumer.start()
+        try:
+            async with (
+                observability.served(self.progress, options.metrics_host, options.metrics_port) as port,
+                started(
+                    AIOKafkaProducer,
+                    **self._client,
+                    acks="all",
+                    linger_ms=5,
+                    max_request_size=LONGEST_REQUEST_BYTES,
+                ) as self._producer,
+                started(
+                    AIOKafkaConsumer,
+                    **self._client,
+                    group_id=options.group_id,
+                    group_instance_id=options.instance_id,
+                    enable_auto_commit=False,
+                    auto_offset_reset="earliest",
+                    partition_assignment_strategy=(StickyPartitionAssignor,),
+                ) as self._consumer,
+            ):
                 watching = asyncio.create_task(lag.watch(self._consumer, self.progress))
                 try:
                     self._consumer.subscribe([self._topics.samples, *self._topics.of_gateways], listener=self)
@@ -115,10 +123,8 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
                         await self._commit()
                 finally:
                     watching.cancel()
-                    await self._consumer.stop()
-            finally:
-                await self._producer.stop()
-                self._thread.shutdown(wait=False)
+        finally:
+            self._thread.shutdown(wait=False)
         log.info("stopped", group=options.group_id)
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
 from ecgstream.alerts import alert_id
-from ecgstream.kafka import KafkaSettings, client_options
+from ecgstream.kafka import KafkaSettings, client_options, started
 from ecgstream.limits import load_limits
 from ecgstream.messages import JSON, Alert, AlertState, InvalidRecord, Priority, decode, encode
 from ecgstream.topics import Topics
@@ -105,25 +105,17 @@ def apprise_sender(configuration: Path) -> Send:
 async def run(settings: KafkaSettings, send: Send, least: Priority, stop: asyncio.Event) -> None:
     """Deliver until `stop` is set."""
     topics, options = Topics(settings.topic_prefix), client_options(settings)
-    consumer = AIOKafkaConsumer(
-        topics.alerts,
-        **options,
-        group_id=f"{settings.topic_prefix}notify",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    producer = AIOKafkaProducer(**options, acks="all")
-    await consumer.start()
-    await producer.start()
-    try:
+    group = f"{settings.topic_prefix}notify"
+    reading = {**options, "group_id": group, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
+    async with (
+        started(AIOKafkaConsumer, topics.alerts, **reading) as consumer,
+        started(AIOKafkaProducer, **options, acks="all") as producer,
+    ):
         while not stop.is_set():
             for records in (await consumer.getmany(timeout_ms=500, max_records=20)).values():
                 for record in records:
                     await _take(record, send, least, producer, topics)
                 await consumer.commit()
-    finally:
-        await producer.stop()
-        await consumer.stop()
 
 
 async def _take(

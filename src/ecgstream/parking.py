@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
+from ecgstream.kafka import administration
 from ecgstream.messages import DeadLetter
 from ecgstream.pipeline import dead_letter
 
@@ -59,12 +59,8 @@ class Parking:
         """Read the notes of partitions that were given to this process."""
         if not partitions:
             return
-        admin = AIOKafkaAdminClient(**self._client)
-        await admin.start()
-        try:
+        async with administration(self._client) as admin:
             stored = await admin.list_consumer_group_offsets(self._group_id, partitions=list(partitions))
-        finally:
-            await admin.close()
         for tp in partitions:
             found = stored.get(tp)
             self._notes[tp] = read_note(found.metadata if found else None)

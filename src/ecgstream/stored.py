@@ -5,7 +5,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ecgstream.kafka import KafkaSettings, client_options
+from ecgstream.kafka import KafkaSettings, client_options, started
 from ecgstream.messages import Alert, Finding, InvalidRecord, decode
 from ecgstream.topics import Topics
 
@@ -21,9 +21,7 @@ async def of_device(
     findings: dict[tuple[str, int], Finding] = {}
     alerts: dict[tuple[str, int], Alert] = {}
     since_us = (time.time() - hours * 3600) * 1e6
-    consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False)
-    await consumer.start()
-    try:
+    async with started(AIOKafkaConsumer, **client_options(settings), enable_auto_commit=False) as consumer:
         await consumer.topics()  # asks the broker, so that the partitions are known
         names = (topics.rhythm, topics.alerts)
         places = [TopicPartition(n, p) for n in names for p in sorted(consumer.partitions_for_topic(n) or ())]
@@ -38,8 +36,6 @@ async def of_device(
                 for record in records:
                     if record.key == key and record.timestamp * 1000 >= since_us:
                         _take(record, place.topic == topics.rhythm, findings, alerts)
-    finally:
-        await consumer.stop()
     ordered = sorted(alerts.values(), key=lambda a: (a.alert_id, a.revision))
     return sorted(findings.values(), key=lambda f: (f.end_us, f.window)), ordered
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ecgstream.kafka import administration
+
 DEFAULT_PARTITIONS = 12
 DEFAULT_PREFIX = "ecg."
 DAY_MS = 24 * 3600 * 1000
@@ -105,13 +107,11 @@ async def create(
     `options` are aiokafka's client options (see `ecgstream.kafka.client_options`). Raises `TopicsMismatch` when a
     topic stands with another number of partitions than asked for.
     """
-    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+    from aiokafka.admin import NewTopic
     from aiokafka.errors import TopicAlreadyExistsError, for_code
 
     wanted = (topics or Topics()).configurations()
-    admin = AIOKafkaAdminClient(**options)
-    await admin.start()
-    try:
+    async with administration(options) as admin:
         response = await admin.create_topics(
             [
                 NewTopic(name, partitions, replication, topic_configs=settings)
@@ -125,8 +125,6 @@ async def create(
             elif code != TopicAlreadyExistsError.errno:
                 raise for_code(code)(f"{name}: {message[0] if message else ''}")
         found = await _partition_counts(admin, sorted(wanted))
-    finally:
-        await admin.close()
     wrong = [f"{name} has {count}" for name, count in sorted(found.items()) if count != partitions]
     if wrong:
         raise TopicsMismatch(f"partitions: {partitions} asked for, but {', '.join(wrong)}")
