@@ -4,14 +4,17 @@ Events are acknowledged by hand, when their results are on the broker. No web se
 patients' data), no windowed tables, no pickling; keys and values are bytes throughout. A record on which an agent
 raises would be skipped, committed past, and waited for at shutdown for ever: so agents never raise, and
 `stream_wait_empty` is off. Tables choose partitions by key (`use_partitioner`), since a timer also sets them.
+Events that have reached an agent's queue stay there (`_Flow`).
 """
 
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import faust
+from mode.utils.queues import FlowControlEvent
 
 from ecgstream.kafka import KafkaSettings, administration, client_options
 from ecgstream.limits import LimitsError
@@ -43,10 +46,30 @@ def our_own_code() -> Iterator[None]:
         raise Raised(type(error).__name__) from error
 
 
+class _Flow(FlowControlEvent):
+    """Faust's valve between the fetcher and the agents, without its leak.
+
+    Opening it empties all queues, in which events of before a rebalance may stand. But Faust opens it twice: before it
+    rebuilds the tables, and when it has gone back to the committed offsets. By then the fetcher runs and has put new
+    events into the queues; emptied, they would never come again.
+    """
+
+    def resume(self) -> None:
+        """Open the valve; empties the queues only if it was shut."""
+        if not self.is_active():
+            super().resume()
+
+
+class _App(faust.App):
+    @cached_property
+    def flow_control(self) -> FlowControlEvent:
+        return _Flow(loop=self.loop)
+
+
 def application(settings: KafkaSettings, partitions: int) -> faust.App:
     """The Faust application of alerting; `partitions` is what the ecg topics have."""
     servers = ";".join(f"kafka://{server.strip()}" for server in settings.bootstrap_servers.split(","))
-    return faust.App(
+    return _App(
         f"{settings.topic_prefix}alerting",
         broker=servers,
         broker_credentials=_credentials(client_options(settings)),
