@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
+from prometheus_client.metrics import MetricWrapperBase
 
+from ecgstream import alerting, observability
 from ecgstream.cli import app
 from ecgstream.console.settings import ConsoleSettings
 from ecgstream.kafka import CONSOLE_PREFIX, ENV_PREFIX, OTHER_VARIABLES, KafkaSettings
@@ -138,6 +140,23 @@ def test_compose_file_calls_commands_that_stand() -> None:
     assert len(called) >= 3
     for words in called:
         check_command([str(word) for word in words])
+
+
+def test_dashboard_and_operations_name_metrics_that_stand() -> None:
+    dashboard = (ROOT / "observability" / "dashboard.json").read_text(encoding="utf-8")
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    pattern = r"ecgstream_[a-z_]+[a-z](?=[^a-z_]|$)"
+    named = {
+        re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(pattern, dashboard + operations)
+    }
+    published = {
+        name for module in (observability, alerting) for metric in vars(module).values()
+        if isinstance(metric, MetricWrapperBase) for name in (metric._name, f"{metric._name}_total")
+    }  # fmt: skip
+    assert len(named) > 10
+    assert named - published == set()
+    panels = json.loads(dashboard)["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
 
 
 def test_the_gallery_in_the_document_is_that_of_the_files() -> None:
