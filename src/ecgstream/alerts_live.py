@@ -4,24 +4,35 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+import msgspec
+from aiokafka import AIOKafkaProducer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ecgstream.kafka import KafkaSettings, client_options, started
+from ecgstream.fhir import bundle
+from ecgstream.kafka import KafkaSettings, client_options, reading, started
 from ecgstream.messages import JSON, Ack, Alert, AlertState, InvalidRecord, Priority, Snooze, decode, encode
 from ecgstream.strip_text import around_onset
 from ecgstream.topics import Topics
 
 QUIET_S = 1.5  # nothing more came for so long: what was there has been read
 MOST_ALERTS = 5000  # kept; the oldest ended ones go first
+ANSWERED_WITHIN_DAYS = 14  # older alerts aren't looked for
 STYLE = {Priority.HIGH: "bold white on red", Priority.MEDIUM: "black on yellow", Priority.LOW: "cyan"}
 ORDER = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
+
+
+class Form(Enum):
+    """How a revision is written for other programs."""
+
+    JSON = auto()
+    FHIR = auto()
 
 
 class Board:
@@ -86,14 +97,15 @@ def _row(alert: Alert) -> tuple[Text | str, ...]:
     return priority, alert.device_id, alert.message + also, onset, rate, state, alert.alert_id
 
 
-async def show(settings: KafkaSettings, as_json: bool, follow: bool, n_strips: int, hours: float) -> None:
-    """Print revisions as JSON lines, or keep a live table; without `follow` only what is there."""
+async def show(settings: KafkaSettings, form: Form | None, follow: bool, n_strips: int, hours: float) -> None:
+    """Print revisions as lines of a `form`, or keep a live table; without `follow` only what is there."""
     board, console = Board(), Console()
     since_us = time.time_ns() // 1000 - round(hours * 3600e6)
-    if as_json:
+    if form is not None:
         async for alerts in _revisions(settings, board, since_us, follow):
             for alert in alerts:
-                sys.stdout.buffer.write(encode(alert, JSON) + b"\n")
+                line = encode(alert, JSON) if form is Form.JSON else msgspec.json.encode(bundle(alert))
+                sys.stdout.buffer.write(line + b"\n")
             sys.stdout.flush()
         return
     if not follow:
@@ -109,12 +121,16 @@ async def show(settings: KafkaSettings, as_json: bool, follow: bool, n_strips: i
 async def acknowledge(settings: KafkaSettings, alert_id: str, by: str, note: str) -> None:
     """Find the alert, send the answer; raises `LookupError` when there is none or the id isn't enough."""
     board = Board()
-    async for _ in _revisions(settings, board, 0, follow=False):
+    since_us = _now_us() - round(ANSWERED_WITHIN_DAYS * 86400e6)
+    async for _ in _revisions(settings, board, since_us, follow=False):
         pass
     found = [a for key, a in board.alerts.items() if key.startswith(alert_id)]
     exact = [a for a in found if a.alert_id == alert_id]
     if len(exact or found) != 1:
-        known = ", ".join(sorted(a.alert_id for a in found)[:5]) or "no alert begins so"
+        known = (
+            ", ".join(sorted(a.alert_id for a in found)[:5])
+            or f"no alert of the last {ANSWERED_WITHIN_DAYS} days begins so"
+        )
         raise LookupError(f"{alert_id}: {known}")
     alert = (exact or found)[0]
     ack = Ack(alert_id=alert.alert_id, device_id=alert.device_id, by=by, at_us=_now_us(), note=note)
@@ -153,27 +169,18 @@ async def _revisions(
     settings: KafkaSettings, board: Board, since_us: int, follow: bool
 ) -> AsyncIterator[list[Alert]]:
     """New revisions in lots, also put on the board; an empty lot now and then. Ends without `follow` when it is quiet."""
-    topic = Topics(settings.topic_prefix).alerts
-    async with started(AIOKafkaConsumer, **client_options(settings), enable_auto_commit=False) as consumer:
-        await consumer.topics()  # asks the broker, so that the partitions are known
-        places = [TopicPartition(topic, n) for n in sorted(consumer.partitions_for_topic(topic) or ())]
-        if not places:
-            raise LookupError(f"{topic}: no such topic; `ecgstream topics create` makes them")
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
+    async with reading(settings, Topics(settings.topic_prefix).alerts, since_us=since_us) as consumer:
         last = time.monotonic()
         while follow or time.monotonic() - last < QUIET_S:
             records = await consumer.getmany(timeout_ms=500)
-            alerts = list(_taken(board, (r for lot in records.values() for r in lot), since_us))
+            alerts = list(_taken(board, (r for lot in records.values() for r in lot)))
             if records:
                 last = time.monotonic()
             yield alerts
 
 
-def _taken(board: Board, records: Iterable[Any], since_us: int) -> Iterable[Alert]:
+def _taken(board: Board, records: Iterable[Any]) -> Iterable[Alert]:
     for record in records:
-        if record.timestamp * 1000 < since_us:
-            continue
         try:
             alert = decode(Alert, record.value)
         except InvalidRecord:

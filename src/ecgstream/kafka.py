@@ -17,6 +17,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer
     from aiokafka.admin import AIOKafkaAdminClient
 
 ENV_PREFIX = "ECGSTREAM_"
@@ -172,6 +173,28 @@ async def started(kind: Callable[..., AnyClient], *topics: str, **options: Any) 
         yield client
     finally:
         await client.stop()
+
+
+@asynccontextmanager
+async def reading(settings: KafkaSettings, *topics: str, since_us: int) -> AsyncIterator["AIOKafkaConsumer"]:
+    """A consumer without a group that begins in each partition at the first record since `since_us` (UTC).
+
+    Raises `LookupError` when there is no such topic.
+    """
+    from aiokafka import AIOKafkaConsumer
+
+    options = client_options(settings)
+    async with administration(options) as admin:  # a consumer that asked for it might make the topic
+        if missing := sorted(set(topics) - set(await admin.list_topics())):
+            raise LookupError(f"{missing[0]}: no such topic; `ecgstream topics create` makes them")
+    async with started(AIOKafkaConsumer, *topics, **options, enable_auto_commit=False) as consumer:
+        since = dict.fromkeys(consumer.assignment(), max(0, since_us // 1000))
+        for partition, start in (await consumer.offsets_for_times(since)).items():
+            if start is None:
+                await consumer.seek_to_end(partition)
+            else:
+                consumer.seek(partition, start.offset)
+        yield consumer
 
 
 @asynccontextmanager

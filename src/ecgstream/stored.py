@@ -3,9 +3,7 @@
 import time
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
-from ecgstream.kafka import KafkaSettings, client_options, started
+from ecgstream.kafka import KafkaSettings, reading
 from ecgstream.messages import Alert, Finding, InvalidRecord, decode
 from ecgstream.topics import Topics
 
@@ -20,21 +18,14 @@ async def of_device(
     topics, key = Topics(settings.topic_prefix), device_id.encode()
     findings: dict[tuple[str, int], Finding] = {}
     alerts: dict[tuple[str, int], Alert] = {}
-    since_us = (time.time() - hours * 3600) * 1e6
-    async with started(AIOKafkaConsumer, **client_options(settings), enable_auto_commit=False) as consumer:
-        await consumer.topics()  # asks the broker, so that the partitions are known
-        names = (topics.rhythm, topics.alerts)
-        places = [TopicPartition(n, p) for n in names for p in sorted(consumer.partitions_for_topic(n) or ())]
-        if not places:
-            raise LookupError(f"{topics.rhythm}: no such topic; `ecgstream topics create` makes them")
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
+    since_us = round((time.time() - hours * 3600) * 1e6)
+    async with reading(settings, topics.rhythm, topics.alerts, since_us=since_us) as consumer:
         last = time.monotonic()
         while time.monotonic() - last < QUIET_S and len(findings) < MOST:
             for place, records in (await consumer.getmany(timeout_ms=500)).items():
                 last = time.monotonic()
                 for record in records:
-                    if record.key == key and record.timestamp * 1000 >= since_us:
+                    if record.key == key:
                         _take(record, place.topic == topics.rhythm, findings, alerts)
     ordered = sorted(alerts.values(), key=lambda a: (a.alert_id, a.revision))
     return sorted(findings.values(), key=lambda f: (f.end_us, f.window)), ordered

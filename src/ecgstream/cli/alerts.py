@@ -24,6 +24,9 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[
             bool, typer.Option("--json", help="One line of JSON for each revision, instead of a table.")
         ] = False,
+        as_fhir: Annotated[
+            bool, typer.Option("--fhir", help="One FHIR R4 bundle (DetectedIssue, Observation) a line.")
+        ] = False,
         follow: Annotated[
             bool, typer.Option(help="Go on; --no-follow shows what is there and stops.")
         ] = True,
@@ -38,7 +41,8 @@ def register(app: typer.Typer) -> None:
         """
         from ecgstream import alerts_live
 
-        _run("alerts", bootstrap_servers, lambda s: alerts_live.show(s, as_json, follow, strips, hours))
+        form = alerts_live.Form.FHIR if as_fhir else alerts_live.Form.JSON if as_json else None
+        _run("alerts", bootstrap_servers, lambda s: alerts_live.show(s, form, follow, strips, hours))
 
     @app.command()
     def ack(
