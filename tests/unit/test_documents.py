@@ -15,7 +15,8 @@ from ecgstream import alerting, observability
 from ecgstream.cli import app
 from ecgstream.console.settings import ConsoleSettings
 from ecgstream.kafka import CONSOLE_PREFIX, ENV_PREFIX, OTHER_VARIABLES, KafkaSettings
-from ecgstream.messages import JSON, Chunk, decode
+from ecgstream.limits import load_limits
+from ecgstream.messages import JSON, Chunk, decode, decode_answer
 from ecgstream.topics import Topics
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +119,12 @@ def test_the_chunk_typed_by_hand_is_valid() -> None:
         assert chunk.n_samples == len(json.loads(text)["samples"])
 
 
+def test_the_answer_typed_by_hand_is_valid() -> None:
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    found = re.findall(r"^```json\n(.*?)^```", page, re.M | re.S)
+    assert [type(decode_answer(text.encode(), JSON)).__name__ for text in found] == ["Ack"]
+
+
 def test_links_lead_to_files() -> None:
     seen = 0
     for path in DOCUMENTS:
@@ -164,6 +171,13 @@ def test_the_gallery_in_the_document_is_that_of_the_files() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| (.*) \| ([a-z, -]+) \|$", page, re.M)
     found = {name: (about, alerts) for name, about, alerts in rows}
     assert found == {path.stem: told(path) for path in (ROOT / "simulators" / "scenarios").glob("*.yaml")}
+
+
+def test_every_kind_of_alert_stands_in_the_document_with_its_priority() -> None:
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*?) \| (high|medium|low) \| ", page, re.M)
+    kinds = load_limits().kinds
+    assert rows == [(name, kind.title, str(kind.priority)) for name, kind in kinds.items()]
 
 
 def told(path: Path) -> tuple[str, str]:
