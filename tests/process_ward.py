@@ -196,16 +196,17 @@ async def judge(ward: Ward, fault: str, expected: Expected, timeout_s: float = 1
         changed += told.setdefault(identity, finding) != finding
     changed += sum(expected.findings.get(identity, f) != f for identity, f in told.items())
     got = lives(alerts)
+    lost = sorted(expected.findings.keys() - told.keys())
     outcome: dict[str, str | int] = {
         "fault": fault,
         "findings": len(expected.findings),
-        "findings_lost": len(expected.findings.keys() - told.keys()),
+        "findings_lost": len(lost),
         "alerts": len(expected.alerts),
         "alerts_lost": len(expected.alerts.keys() - got.keys()),
         "alerts_doubled": len(got.keys() - expected.alerts.keys()),
     }
     _note(outcome)
-    assert outcome["findings_lost"] == 0, (outcome, [ward.said(name)[-1500:] for name in ward.processes])
+    assert not lost, (outcome, lost, [ward.said(name)[-1500:] for name in ward.processes])
     assert changed == 0
     assert not told.keys() - expected.findings.keys()
     assert got == expected.alerts

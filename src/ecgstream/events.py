@@ -18,14 +18,15 @@ Definitions and their sources:
 - AF: onset and end only (Drew et al. 2014, doi:10.1371/journal.pone.0110274), from 30 s (Hindricks et al.
   2021, doi:10.1093/eurheartj/ehaa612).
 
-Departures: VT may also be told without beat classes, by the network's acute head when it holds for the
-table's minimum time and the beats are faster than the VT rate: neither the network nor the rate alone is
-enough. Asystole needs a signal: the lead connected, nothing missing, no noise, and at least one beat seen
-since the signal was last unreadable. A line that goes flat after beats with the lead connected *is*
-asystole here (whoever can't tell a failed electrode from a stopped heart must go and look); a line that was
-flat from the start is a technical event. The network may veto asystole where it sees organised rhythm or
-fibrillation; and it may tell asystole under noise, in which detectors find beats that aren't there, where the
-two detectors disagree about them.
+Departures: VT may also be told without beat classes, by the network's acute head when it holds for the table's
+minimum time and the beats are faster than the VT rate: neither the network nor the rate alone is enough; but where
+the two detectors disagree about the beats, their rate can't deny it. Asystole needs a signal: the lead connected,
+nothing missing, no noise, and at least one beat seen since the signal was last unreadable. A line that goes flat
+after beats with the lead connected *is* asystole here (whoever can't tell a failed electrode from a stopped heart
+must go and look); a line that was flat from the start is a technical event. The network may veto asystole where it
+sees organised rhythm or fibrillation; and it may tell asystole under noise, in which detectors find beats that aren't
+there, where the two detectors disagree about them. Where noise hides whether it beats, a heart that the network sees
+beat or fibrillate is not still: so an asystole that is over doesn't fold in the fibrillation that follows it.
 """
 
 from collections.abc import Callable
@@ -156,7 +157,7 @@ def _asystole(w: _Window) -> Reading:
         return w.reading(kind, Sign.ON, w.acute_since_us, why=_shares(acute))
     since = w.sight.readable_since_us
     if w.silence_blind or since is None or (w.flat and w.sight.last_beat_us is None):
-        return w.reading(kind, Sign.HOLD if p >= limits.asystole_off else Sign.BLIND)
+        return w.reading(kind, _stillness_by_the_network(w))
     last = since if w.sight.last_beat_us is None else w.sight.last_beat_us
     silent_s = (w.end_us - last) / 1e6
     if silent_s < limits.asystole_s:
@@ -168,6 +169,16 @@ def _asystole(w: _Window) -> Reading:
     if veto >= limits.asystole_veto and not w.flat:
         return w.reading(kind, Sign.HOLD, why=why)
     return w.reading(kind, Sign.ON, last, complete=True, why=why)
+
+
+def _stillness_by_the_network(w: _Window) -> Sign:
+    acute, limits = w.finding.acute_probabilities, w.limits
+    if (
+        not w.waves_blind
+        and sum(acute.get(k, 0.0) for k in ("organised", "vt", "vf")) >= limits.asystole_moves
+    ):
+        return Sign.OFF
+    return Sign.HOLD if acute.get("asystole", 0.0) >= limits.asystole_off else Sign.BLIND
 
 
 def _vf(w: _Window) -> Reading:
@@ -189,7 +200,7 @@ def _vt(w: _Window) -> Reading:
         return w.reading("vt", Sign.BLIND)
     rate = w.last_rate(limits.vt_beats)
     sign = _one_of_both(w, "vt", "vf")
-    if sign is Sign.ON and (rate is None or rate <= limits.vt_bpm):
+    if sign is Sign.ON and (rate is None or (rate <= limits.vt_bpm and not w.detectors_disagree)):
         sign = Sign.HOLD
     return w.reading("vt", sign, w.acute_since_us, rate_bpm=rate, why=why)
 

@@ -49,6 +49,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     asystole_veto: Share
     asystole_on: Share
     asystole_off: Share
+    asystole_moves: Share
     acute_lookback_s: Seconds
     v_run_beats: Annotated[int, Meta(ge=3, le=100)]
     beat_probability: Share

@@ -46,6 +46,12 @@ def test_vt_by_the_network_needs_the_rate_too() -> None:
     assert readings(40, beats(("Q", 0.4, 120)), acute_probabilities=acute)["vt"].sign is Sign.ON
     assert readings(40, beats(("Q", 0.8, 60)), acute_probabilities=acute)["vt"].sign is Sign.HOLD
     assert not readings(40, beats(("Q", 0.4, 120)), acute_probabilities=acute)["vt"].complete
+    unsure: dict[str, Any] = {
+        "quality": Quality.RATE_ONLY,
+        "reasons": [Reason.DETECTORS_DISAGREE],
+        "acute_probabilities": acute,
+    }
+    assert readings(40, beats(("Q", 0.8, 60)), **unsure)["vt"].sign is Sign.ON, "their rate can't deny it"
 
 
 def test_asystole_is_four_seconds_without_a_beat() -> None:
@@ -63,6 +69,17 @@ def test_asystole_needs_a_signal_that_can_be_read() -> None:
     for reason in (Reason.LEAD_OFF, Reason.GAP, Reason.MOTION, Reason.CLIPPED):
         assert readings(46, heart, **unreadable(reason))["asystole"].sign is Sign.BLIND
     assert readings(46, heart)["asystole"].sign is Sign.HOLD  # the network sees organised rhythm
+
+
+def test_a_heart_that_moves_under_noise_is_not_still() -> None:
+    def sign(**acute: float) -> Sign:
+        noisy = unreadable(Reason.MOTION) | {"quality": Quality.RATE_ONLY, "acute_probabilities": acute}
+        return readings(46, beats(("N", 0.8, 50)), **noisy)["asystole"].sign
+
+    assert sign(vf=0.6, vt=0.3, asystole=0.1) is Sign.OFF
+    assert sign(organised=0.9, noise=0.1) is Sign.OFF
+    assert sign(vf=0.4, noise=0.5, asystole=0.1) is Sign.BLIND
+    assert sign(vf=0.2, noise=0.4, asystole=0.4) is Sign.HOLD
 
 
 def test_a_line_that_goes_flat_after_beats_is_asystole_and_one_flat_from_the_start_is_technical() -> None:

@@ -6,7 +6,7 @@ Every alert is answered at once, so that each event raises one of its own.
 
 | kind | annotated event |
 |---|---|
-| asystole | VFDB's ``(ASYS`` of 4 s or more |
+| asystole | VFDB's ``(ASYS`` of 4 s or more; 4 s from beat to beat without fibrillation (MIT-BIH, SVDB) |
 | vf | ``(VF``, ``(VFIB``, ``(VFL`` of 4 s or more |
 | vt | 5 or more V beats over 100/min (MIT-BIH, SVDB: by beats); ``(VT`` of 4 s or more (VFDB) |
 | extreme-tachycardia | 17 beats over 140/min, from the first of them (MIT-BIH, SVDB) |
@@ -24,6 +24,7 @@ about a second. VFDB's recordings meet the head of a fold that has never seen th
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,6 +51,7 @@ KINDS = ("asystole", "vf", "vt", "extreme-tachycardia", "extreme-bradycardia")
 FIBRILLATION = ("VF", "VFIB", "VFL")
 LIMIT_S = 10.0
 GRACE_S = 10.0
+ASYSTOLE_S = 4.0
 AT_ONCE = 8
 EPOCH_US = 1_577_836_800_000_000
 
@@ -163,14 +165,17 @@ def annotated(reference: Reference) -> dict[str, list[Span]]:
     vf = union(
         [(i.start_s, i.end_s) for i in (*rhythms, *reference.fibrillation) if i.label in (*FIBRILLATION, "[")]
     )
-    asystole = union([(i.start_s, i.end_s) for i in rhythms if i.label == "ASYS"])
+    asystole = union([(i.start_s, i.end_s) for i in rhythms if i.label == "ASYS"] + _silences(reference))
     vt = union([(i.start_s, i.end_s) for i in rhythms if i.label == "VT"])
     if len(reference.beats_s):
         vt = ventricular_runs(reference, 5)
     events = {"asystole": asystole, "vf": vf, "vt": vt}
-    events = {kind: [s for s in spans if s[1] - s[0] >= 4 or kind == "vt"] for kind, spans in events.items()}
+    events = {
+        kind: [s for s in spans if s[1] - s[0] >= ASYSTOLE_S or kind == "vt"]
+        for kind, spans in events.items()
+    }
     if not len(reference.beats_s):
-        events["vt"] = [s for s in events["vt"] if s[1] - s[0] >= 4]
+        events["vt"] = [s for s in events["vt"] if s[1] - s[0] >= ASYSTOLE_S]
     events["extreme-tachycardia"] = _at_rate(reference, 17, lambda bpm: bpm > 140)
     events["extreme-bradycardia"] = _at_rate(reference, 5, lambda bpm: bpm < 40)
     return events
@@ -187,6 +192,12 @@ def ventricular_runs(reference: Reference, n_beats: int) -> list[Span]:
             runs.append((run[0], run[-1]))
         run = []
     return runs
+
+
+def _silences(reference: Reference) -> list[Span]:
+    """From beat to beat where none is annotated for 4 s, and no fibrillation either."""
+    silent = [(float(a), float(b)) for a, b in pairwise(reference.beats_s) if b - a >= ASYSTOLE_S]
+    return [s for s in silent if not any(f.start_s < s[1] and f.end_s > s[0] for f in reference.fibrillation)]
 
 
 def _at_rate(reference: Reference, n_beats: int, holds: Callable[[float], bool]) -> list[Span]:
@@ -251,7 +262,8 @@ def false_alarms(record: Judged) -> list[Told]:
             near = any(a - GRACE_S <= alert.raised_s <= b + GRACE_S for a, b in record.runs)
             warranted = bool(wild) or near
         elif alert.kind == "asystole":
-            warranted = any(i.label in ("ASYS", *FIBRILLATION) for i in record.reference.rhythms)
+            labels = {i.label for i in record.reference.rhythms}
+            warranted = bool(labels & {"ASYS", *FIBRILLATION}) or "asystole" in has
         else:
             warranted = bool(wild) or alert.kind in has or not len(record.reference.beats_s)
         if not warranted:

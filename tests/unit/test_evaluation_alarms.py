@@ -1,0 +1,40 @@
+"""Which events the annotations hold, and which alarms nothing warrants."""
+
+import numpy as np
+
+from ecgstream.evaluation.alarms import Judged, Told, annotated, false_alarms
+from ecgstream.evaluation.references import Interval, Reference
+
+
+def reference(beats_s: list[float], kinds: str = "", **more: list[Interval]) -> Reference:
+    """A record of beats, all normal unless `kinds` says otherwise."""
+    labels = np.array(list(kinds or "N" * len(beats_s)))
+    return Reference("svdb", "800", 120.0, np.array(beats_s), labels, more.pop("rhythms", []), **more)
+
+
+def falsely(record: Reference, kind: str, at_s: float) -> bool:
+    told = Told(kind, at_s, at_s - 4, at_s + 4, kind)
+    return false_alarms(Judged(record, annotated(record), [], [told])) == [told]
+
+
+def test_four_seconds_from_beat_to_beat_are_asystole_unless_it_fibrillates() -> None:
+    beats_s = [*np.arange(0, 40, 0.8), *np.arange(52, 90, 0.8)]
+    assert annotated(reference(beats_s))["asystole"] == [(39.2, 52.0)]
+    fibrillating = reference(beats_s, fibrillation=[Interval(40.0, 51.5, "[")])
+    assert annotated(fibrillating)["asystole"] == []
+    assert annotated(fibrillating)["vf"] == [(40.0, 51.5)]
+    assert annotated(reference(list(np.arange(0, 90, 3.9))))["asystole"] == []
+
+
+def test_an_alarm_of_what_is_annotated_is_not_false() -> None:
+    paused = reference([*np.arange(0, 40, 0.8), *np.arange(52, 90, 0.8)])
+    assert not falsely(paused, "asystole", 44.0)
+    assert falsely(paused, "vf", 44.0)
+    assert falsely(reference(list(np.arange(0, 90, 0.8))), "asystole", 44.0)
+
+
+def test_vt_is_five_ventricular_beats_over_100() -> None:
+    beats_s = [*np.arange(0, 8, 0.8), *np.arange(8, 10.4, 0.5), *np.arange(10.8, 20, 0.8)]
+    run = "N" * 10 + "V" * 5 + "N" * (len(beats_s) - 15)
+    assert annotated(reference(beats_s, run))["vt"] == [(8.0, 10.0)]
+    assert annotated(reference(beats_s, run.replace("V", "N", 1)))["vt"] == []
