@@ -72,6 +72,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         self._client = client
         self._main: asyncio.Task[Any] | None = None
         self._fenced: fencing.Fenced | None = None
+        self._not_assigned: Exception | None = None
         self._pipeline = Pipeline(analyzer, time.perf_counter, topics.of_gateways)
         self._consumer: AIOKafkaConsumer
         self._producer: AIOKafkaProducer
@@ -163,7 +164,11 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             self._generation += 1
             for tp in assigned:
                 self._forget(tp)
-            await self._parking.take_over(assigned)
+            try:
+                await self._parking.take_over(assigned)
+            except Exception as error:  # aiokafka would log it and go on, with partitions that nobody works
+                self._not_assigned = error
+                return
             self.progress.assigned = bool(assigned)
             log.info("assigned", partitions=sorted(map(_named, assigned)))
 
@@ -175,6 +180,8 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _round(self) -> None:
         """One batch, from the consumer to the commit."""
+        if self._not_assigned is not None:
+            raise self._not_assigned
         fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._options.max_records)
         generation = self._generation
         async with self._busy:

@@ -5,12 +5,15 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from ecgstream.messages import Chunk, Finding, encode
+from ecgstream.parking import Parking
 from ecgstream.replay import Place
-from ecgstream.topics import Topics
-from logs import START_US, chunk, ecg, read
-from streams import Raw, crash, findings_until, letters_until, monitoring, publish, raw
+from ecgstream.topics import Topics, create
+from logs import START_US, Memoryless, chunk, ecg, read
+from streams import Raw, crash, findings_until, letters_until, monitoring, publish, raw, stumble
 
 FS = 100
 GOOD: dict[str, Any] = {
@@ -166,3 +169,16 @@ async def test_two_monitors_share_the_devices_and_a_leaver_is_replaced(
     assert set(identities(found)) == set(expected)
     for identity, finding in zip(identities(found), found, strict=True):
         assert finding == expected[identity]
+
+
+@pytest.mark.kafka
+async def test_a_monitor_that_can_not_take_over_its_partitions_ends(
+    apache_servers: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut_off(*_: Any) -> None:
+        raise KafkaConnectionError("the broker is away")
+
+    topics = Topics(topic_prefix)
+    await create({"bootstrap_servers": apache_servers}, topics, 2)
+    monkeypatch.setattr(Parking, "take_over", cut_off)
+    await stumble(apache_servers, topics, Memoryless(1), KafkaConnectionError)
