@@ -72,7 +72,7 @@ STATE = np.dtype(
         ("last_beat", np.int64),  # number of the last accepted candidate; -1 none
         ("interval", np.float64),  # typical, in samples; 0 unknown
         ("searched", np.bool_),  # since the last decision
-        ("second_maximum", np.float32, (PAST_SECONDS,)),  # of the envelope, by second of the run
+        ("second_maximum", np.float32, (PAST_SECONDS,)),  # of the envelope, by second, modulo PAST_SECONDS
         ("level", np.float32),  # of beats, of noise, and the threshold, as of the last decision
         ("noise", np.float32),
         ("threshold", np.float32),
@@ -139,6 +139,16 @@ def _strength(state, j):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def past_maxima(state, n_seconds):  # type: ignore[no-untyped-def]
+    """The envelope's maxima in the run's first `n_seconds`, or in the last `PAST_SECONDS` if these are fewer."""
+    first = state.first // FS_HZ
+    maxima = np.empty(min(PAST_SECONDS, n_seconds), np.float32)
+    for k in range(maxima.size):
+        maxima[k] = state.second_maximum[(first + k) % PAST_SECONDS]
+    return maxima
+
+
+@nb.njit(cache=True, nogil=True)
 def _update_threshold(state, now):  # type: ignore[no-untyped-def]
     """Set the levels of beats and of noise from the candidates of the last 10.5 s, and the threshold from them."""
     maxima = np.zeros(LEVEL_WINDOWS, np.float32)
@@ -155,8 +165,7 @@ def _update_threshold(state, now):  # type: ignore[no-untyped-def]
     n_windows = min(LEVEL_WINDOWS, max(1, (now - state.first) // LEVEL_WINDOW))
     state.level = np.median(maxima[:n_windows])
     state.noise = np.median(rejected[:n_rejected]) if n_rejected > 0 else np.float32(0.0)
-    n_seconds = min(PAST_SECONDS, max(1, (now - state.first) // FS_HZ))
-    past = np.median(state.second_maximum[:n_seconds])
+    past = np.median(past_maxima(state, max(1, now // FS_HZ - state.first // FS_HZ)))
     threshold = max(state.noise + THRESHOLD * (state.level - state.noise), THRESHOLD_OF_LEVEL * state.level)
     state.threshold = max(threshold, THRESHOLD_OF_PAST * past, FLOOR_UV)
 
@@ -282,8 +291,8 @@ def step(state, kernel, x, end_of_run, out):  # type: ignore[no-untyped-def]
             continue
         state.envelope[:-1] = state.envelope[1:]
         state.envelope[-1] = envelope[i]
-        second = (centre - state.first) // FS_HZ % PAST_SECONDS
-        is_fresh = (centre - state.first) % FS_HZ == 0
+        second = centre // FS_HZ % PAST_SECONDS
+        is_fresh = centre % FS_HZ == 0
         state.second_maximum[second] = (
             envelope[i] if is_fresh else max(state.second_maximum[second], envelope[i])
         )

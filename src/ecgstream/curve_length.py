@@ -25,7 +25,7 @@ STATE = np.dtype(
         ("n_in", np.int64),
         ("history", np.float32, (MEMORY,)),
         ("length", np.float32, (2 * REFRACTORY + 1,)),
-        ("maximum", np.float32, (WINDOWS,)),  # by window of the run
+        ("maximum", np.float32, (WINDOWS,)),  # by window, modulo WINDOWS
         ("n_beats", np.int64),
         ("recent", np.int64, (RECENT,)),  # times of the last beats, model samples
     ]
@@ -46,9 +46,9 @@ def start(state, first):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _take(state, length, now):  # type: ignore[no-untyped-def]
     """Take the curve's length around time `now`."""
-    window = (now - state.first) // WINDOW
+    window = now // WINDOW  # of an absolute grid: where the run began must leave no trace
     place = window % WINDOWS
-    if (now - state.first) % WINDOW == 0:
+    if now % WINDOW == 0:
         state.maximum[place] = 0
     state.maximum[place] = max(state.maximum[place], length)
     state.length[:-1] = state.length[1:]
@@ -59,7 +59,11 @@ def _take(state, length, now):  # type: ignore[no-untyped-def]
     for k in range(1, REFRACTORY + 1):
         if state.length[REFRACTORY - k] >= middle or state.length[REFRACTORY + k] > middle:
             return
-    if middle >= THRESHOLD * np.median(state.maximum[: min(WINDOWS, window + 1)]):
+    first = state.first // WINDOW
+    maxima = np.empty(min(WINDOWS, window - first + 1), np.float32)
+    for k in range(maxima.size):
+        maxima[k] = state.maximum[(first + k) % WINDOWS]
+    if middle >= THRESHOLD * np.median(maxima):
         state.recent[state.n_beats % RECENT] = now - REFRACTORY
         state.n_beats += 1
 

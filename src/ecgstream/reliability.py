@@ -6,6 +6,8 @@ All functions read the state records of `beats` and `curve_length`.
 import numba as nb
 import numpy as np
 
+from ecgstream.beats import past_maxima
+
 FS_HZ = 128
 AGREE_WITHIN = 19  # model samples, 0.15 s
 ACCEPTED, REJECTED = 1, 2  # a candidate's verdict in `beats`
@@ -71,6 +73,6 @@ def noise_and_spread(detector, since, until):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def level_kept(detector):  # type: ignore[no-untyped-def]
     """The beats' level relative to that of the last 50 s (the 80th percentile of its seconds' maxima)."""
-    n = min(detector.second_maximum.size, (detector.n_in - detector.first) // FS_HZ)
-    past = np.sort(detector.second_maximum[:n])[(8 * n) // 10] if n > 0 else np.float32(0.0)
+    maxima = np.sort(past_maxima(detector, detector.n_in // FS_HZ - detector.first // FS_HZ))
+    past = maxima[(8 * maxima.size) // 10] if maxima.size > 0 else np.float32(0.0)
     return detector.level / past if past > 0 else 1.0
