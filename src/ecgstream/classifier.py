@@ -193,10 +193,9 @@ class Scorer:
 
     def _step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Scores:
         rhythm, acute, beats = self.encode(slots, blocks)
-        new_frames = self._n_frames[slots, None] + np.arange(beats.shape[1])
+        new_frames = self._n_frames[slots, None] + np.arange(-beats.shape[1], 0)
         known = (new_frames >= self.spec.rhythm.void_frames)[:, :, None]
         self._beats[slots[:, None], new_frames % self._beats.shape[1]] = np.where(known, beats, np.nan)
-        self._n_frames[slots] += beats.shape[1]
         return Scores(self._rhythms(slots, rhythm), self._acutes(slots, acute))
 
     def encode(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -206,6 +205,7 @@ class Scorer:
         found: list[NDArray[np.float32]] = self.model.graphs["encoder.onnx"].run(None, feed)
         for memory, new in zip(self._memories, found[3:], strict=True):
             memory[slots] = new
+        self._n_frames[slots] += found[2].shape[1]
         return found[:3]
 
     def _scaled(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> NDArray[np.float32]:

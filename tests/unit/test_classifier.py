@@ -71,6 +71,16 @@ def test_an_empty_batch_gives_no_scores(model: Model) -> None:
     assert scores.acute.shape == (0, len(model.acute_classes))
 
 
+def test_a_record_of_one_window_scores_as_the_stream_does(model: Model, blocks: np.ndarray) -> None:
+    growing = (
+        blocks[:28, 0] * np.linspace(0.3, 3.0, 28, dtype=np.float32)[:, None]
+    )  # the running scale must follow
+    scorer = Scorer(model, 1)
+    scores = [scorer.step(np.array([0]), block[None]) for block in growing]
+    whole = score_record(model, growing.reshape(-1))
+    np.testing.assert_allclose(whole.rhythm, scores[-1].rhythm[0], atol=1e-5)
+
+
 def test_a_record_too_short_to_read_is_unknown(model: Model) -> None:
     assert np.isnan(score_record(model, np.zeros(5 * 128, np.float32)).rhythm).all()
     assert score_record(model, np.zeros(12 * 128 + 17, np.float32)).rhythm.sum() == pytest.approx(
