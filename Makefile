@@ -22,7 +22,7 @@ demo: .venv/.stamp-demo  ## Run it all on this machine: broker, monitor, alertin
 	$(BIN)/ecgstream demo $(DEMO_ARGS)
 
 test: $(test_stamp)  ## Run the tests (ECGSTREAM_DATA=folder adds those on recordings)
-	$(PYTEST) -m "not faults"
+	$(PYTEST) -m "brief or not faults"
 
 test-faults: $(test_stamp)  ## Run the tests that kill and restart processes
 	$(PYTEST) -m faults
