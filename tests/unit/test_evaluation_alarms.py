@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ecgstream.evaluation.alarms import Judged, Told, annotated, false_alarms
+from ecgstream.evaluation.alarm_events import annotated
+from ecgstream.evaluation.alarms import Judged, Told, false_alarms
 from ecgstream.evaluation.references import Interval, Reference
 
 

@@ -4,13 +4,7 @@ Recordings run through reassembled pieces of one second, the analysis and alerti
 chain had been *given* so much of the recording, so that every filter's and network's delay is in it (the transport's isn't).
 Every alert is answered at once, so that each event raises one of its own.
 
-| kind | annotated event |
-|---|---|
-| asystole | VFDB's ``(ASYS`` of 4 s or more; 4 s from beat to beat without fibrillation (MIT-BIH, SVDB) |
-| vf | ``(VF``, ``(VFIB``, ``(VFL`` of 4 s or more |
-| vt | 5 or more V beats over 100/min (MIT-BIH, SVDB: by beats); ``(VT`` of 4 s or more (VFDB) |
-| extreme-tachycardia | 17 beats over 140/min, from the first of them (MIT-BIH, SVDB) |
-| extreme-bradycardia | 5 beats under 40/min, from the first of them (MIT-BIH, SVDB) |
+Which events those are: `ecgstream.evaluation.alarm_events`.
 
 Caught: an alert of that kind stands between the onset and 10 s after the end; `any high` counts one of any high kind,
 since a fibrillation called tachycardia still brings somebody. Delay: from the onset to the alert, where none
@@ -24,17 +18,17 @@ about a second. VFDB's recordings meet the head of a fold that has never seen th
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ecgstream.analysis import Analyzer
+from ecgstream.evaluation.alarm_events import FIBRILLATION, annotated, ventricular_runs
 from ecgstream.evaluation.folds import fold_for, has_folds, with_fold
 from ecgstream.evaluation.references import Reference, read_reference, records_of
 from ecgstream.evaluation.results import Cell, Evaluation, Table, Worst
-from ecgstream.evaluation.spans import Span, union
+from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import lower_bound
 from ecgstream.evaluation.streaming import Source, read_source
 from ecgstream.limits import Limits, load_limits
@@ -48,10 +42,8 @@ if TYPE_CHECKING:
 
 DATABASES = ("vfdb", "mitdb", "svdb")
 KINDS = ("asystole", "vf", "vt", "extreme-tachycardia", "extreme-bradycardia")
-FIBRILLATION = ("VF", "VFIB", "VFL")
 LIMIT_S = 10.0
 GRACE_S = 10.0
-ASYSTOLE_S = 4.0
 AT_ONCE = 8
 EPOCH_US = 1_577_836_800_000_000
 
@@ -157,59 +149,6 @@ def told(timed: Sequence[tuple[float, Finding]], limits: Limits) -> list[Told]:
 
 def _seconds(at_us: int) -> float:
     return (at_us - EPOCH_US) / 1e6
-
-
-def annotated(reference: Reference) -> dict[str, list[Span]]:
-    """The events of each kind that the annotations hold."""
-    rhythms = reference.rhythms
-    vf = union(
-        [(i.start_s, i.end_s) for i in (*rhythms, *reference.fibrillation) if i.label in (*FIBRILLATION, "[")]
-    )
-    asystole = union([(i.start_s, i.end_s) for i in rhythms if i.label == "ASYS"] + _silences(reference))
-    vt = union([(i.start_s, i.end_s) for i in rhythms if i.label == "VT"])
-    if len(reference.beats_s):
-        vt = ventricular_runs(reference, 5)
-    events = {"asystole": asystole, "vf": vf, "vt": vt}
-    events = {
-        kind: [s for s in spans if s[1] - s[0] >= ASYSTOLE_S or kind == "vt"]
-        for kind, spans in events.items()
-    }
-    if not len(reference.beats_s):
-        events["vt"] = [s for s in events["vt"] if s[1] - s[0] >= ASYSTOLE_S]
-    events["extreme-tachycardia"] = _at_rate(reference, 17, lambda bpm: bpm > 140)
-    events["extreme-bradycardia"] = _at_rate(reference, 5, lambda bpm: bpm < 40)
-    return events
-
-
-def ventricular_runs(reference: Reference, n_beats: int) -> list[Span]:
-    """Runs of at least `n_beats` V beats over 100/min."""
-    runs, run = [], []
-    for at_s, kind in [*zip(reference.beats_s, reference.kinds, strict=True), (np.inf, "N")]:
-        if kind == "V":
-            run.append(float(at_s))
-            continue
-        if len(run) >= n_beats and 60 * (len(run) - 1) > 100 * (run[-1] - run[0]):
-            runs.append((run[0], run[-1]))
-        run = []
-    return runs
-
-
-def _silences(reference: Reference) -> list[Span]:
-    """From beat to beat where none is annotated for 4 s, and no fibrillation either."""
-    silent = [(float(a), float(b)) for a, b in pairwise(reference.beats_s) if b - a >= ASYSTOLE_S]
-    return [s for s in silent if not any(f.start_s < s[1] and f.end_s > s[0] for f in reference.fibrillation)]
-
-
-def _at_rate(reference: Reference, n_beats: int, holds: Callable[[float], bool]) -> list[Span]:
-    """Stretches in which `n_beats` in a row have such a rate; none across fibrillation, whose beats aren't marked."""
-    beats = reference.beats_s
-    spans = []
-    for i in range(len(beats) - n_beats + 1):
-        first, last = float(beats[i]), float(beats[i + n_beats - 1])
-        fibrillates = any(f.start_s < last and f.end_s > first for f in reference.fibrillation)
-        if not fibrillates and holds(60 * (n_beats - 1) / (last - first)):
-            spans.append((first, last))
-    return union(spans)
 
 
 def _stands(alert: Told, event: Span) -> bool:
