@@ -35,9 +35,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ecgstream.events import Reading, Sign
 from ecgstream.limits import KindRule
 from ecgstream.messages import Strip
+from ecgstream.readings import Reading, Sign
 
 RECENT_US = 3_000_000  # a condition of beats that reached so near the finding's end still holds
 

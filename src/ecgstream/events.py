@@ -30,127 +30,22 @@ beat or fibrillate is not still: so an asystole that is over doesn't fold in the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import pairwise
-from statistics import median
 from typing import Any
 
-import numpy as np
-
 from ecgstream.limits import Thresholds
-from ecgstream.messages import Beat, Finding, Quality, Reason
+from ecgstream.messages import Finding, Quality
 from ecgstream.patterns import find_pattern
-
-NO_CONTACT = frozenset({Reason.GAP, Reason.LEAD_OFF})
-NO_WAVES = NO_CONTACT | {Reason.FLAT, Reason.CLIPPED}
-NOISE = frozenset({Reason.CLIPPED, Reason.MOTION, Reason.MUSCLE, Reason.DETECTORS_DISAGREE})
-
-
-class Sign(StrEnum):
-    """What one finding says of one condition."""
-
-    ON = "on"  # above the on-threshold
-    HOLD = "hold"  # between the off- and the on-threshold
-    OFF = "off"
-    BLIND = "blind"  # it can't tell
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One kind in one finding: the condition's stretch `since_us` to `until_us`, the rate and the evidence.
-
-    `complete`: the definition's own duration is already fulfilled.
-    """
-
-    kind: str
-    sign: Sign
-    since_us: int
-    until_us: int
-    complete: bool = False
-    rate_bpm: float | None = None
-    why: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What a finding alone doesn't show: since when the signal has been readable, and the last beat seen since."""
-
-    readable_since_us: int | None
-    last_beat_us: int | None
+from ecgstream.readings import Reading, Sight, Sign, Window, mean_rate
 
 
 def assess(finding: Finding, limits: Thresholds, sight: Sight) -> list[Reading]:
     """The physiological readings of `finding`, one for each kind."""
-    window = _Window(finding, limits, sight)
+    window = Window(finding, limits, sight)
     return [read(window) for read in _READERS]
 
 
-def present(finding: Finding) -> frozenset[Reason]:
-    """The reasons that hold now: while the last seconds can be read, a finding's reasons are of its past."""
-    return frozenset() if finding.quality is Quality.FULL else frozenset(finding.reasons) - {Reason.WARM_UP}
-
-
-class _Window:
-    """A finding with its readable beats and what can be told from them."""
-
-    def __init__(self, finding: Finding, limits: Thresholds, sight: Sight) -> None:
-        self.finding, self.limits, self.sight = finding, limits, sight
-        self.end_us = finding.end_us
-        reasons = present(finding)
-        self.beats_blind = finding.quality is Quality.UNREADABLE or bool(reasons & NO_WAVES)
-        self.waves_blind = bool(reasons & NO_WAVES) or not finding.acute_probabilities
-        self.silence_blind = bool(reasons & (NO_CONTACT | NOISE))
-        self.detectors_disagree = Reason.DETECTORS_DISAGREE in reasons
-        self.acute_since_us = self.end_us - round(limits.acute_lookback_s * 1e6)
-        self.flat = Reason.FLAT in reasons
-        since = sight.readable_since_us
-        self.beats: list[Beat] = [] if since is None else [b for b in finding.beats if b.at_us >= since]
-
-    def reading(
-        self, kind: str, sign: Sign, since_us: int | None = None, until_us: int | None = None, **more: Any
-    ) -> Reading:
-        since = self.end_us if since_us is None else since_us
-        return Reading(kind, sign, since, self.end_us if until_us is None else until_us, **more)
-
-    def last_rate(self, n_beats: int, *, is_slow: bool = False) -> float | None:
-        """Mean rate [1/min] over the last `n_beats`; None while there are fewer.
-
-        `is_slow`: the median interval's rate where that is faster, so that one long interval doesn't tell.
-        """
-        beats = self.beats[-n_beats:]
-        if len(beats) < n_beats:
-            return None
-        usual = median(after.at_us - before.at_us for before, after in pairwise(beats)) if is_slow else 0
-        return max(_rate(beats), 60e6 / usual) if usual else _rate(beats)
-
-    def is_missing(self, since_us: int, until_us: int) -> bool:
-        """Whether samples are missing from that stretch of the signal, as far as the finding carries it."""
-        strip = self.finding.signal
-        if strip is None:
-            return False
-        first, last = ((t - strip.start_us) * strip.fs_hz / 1e6 for t in (since_us, until_us))
-        return bool(np.isnan(strip.microvolts()[max(0, int(first)) : max(0, int(last))]).any())
-
-    def ventricular_runs(self) -> list[tuple[list[Beat], bool]]:
-        """Runs of ventricular beats, in order, each with whether a later beat has ended it."""
-        runs: list[tuple[list[Beat], bool]] = []
-        run: list[Beat] = []
-        for beat in self.beats:
-            surely = beat.probability is None or beat.probability >= self.limits.beat_probability
-            if beat.kind == "V" and surely:
-                run.append(beat)
-            elif beat.kind != "Q" and run:
-                runs.append((run, True))
-                run = []
-        return [*runs, (run, False)] if run else runs
-
-
-def _rate(beats: list[Beat]) -> float:
-    return 60e6 * (len(beats) - 1) / max(1, beats[-1].at_us - beats[0].at_us)
-
-
-def _asystole(w: _Window) -> Reading:
+def _asystole(w: Window) -> Reading:
     kind, acute, limits = "asystole", w.finding.acute_probabilities, w.limits
     p = acute.get("asystole", 0.0)
     if p >= limits.asystole_on and not w.waves_blind and w.detectors_disagree:
@@ -171,7 +66,7 @@ def _asystole(w: _Window) -> Reading:
     return w.reading(kind, Sign.ON, last, complete=True, why=why)
 
 
-def _stillness_by_the_network(w: _Window) -> Sign:
+def _stillness_by_the_network(w: Window) -> Sign:
     acute, limits = w.finding.acute_probabilities, w.limits
     if (
         not w.waves_blind
@@ -181,21 +76,21 @@ def _stillness_by_the_network(w: _Window) -> Sign:
     return Sign.HOLD if acute.get("asystole", 0.0) >= limits.asystole_off else Sign.BLIND
 
 
-def _vf(w: _Window) -> Reading:
+def _vf(w: Window) -> Reading:
     if w.waves_blind:
         return w.reading("vf", Sign.BLIND)
     sign = _one_of_both(w, "vf", "vt")
     return w.reading("vf", sign, w.acute_since_us, why=_shares(w.finding.acute_probabilities))
 
 
-def _vt(w: _Window) -> Reading:
+def _vt(w: Window) -> Reading:
     limits, why = w.limits, _shares(w.finding.acute_probabilities)
     if not w.beats_blind:
         for run, _ in reversed(w.ventricular_runs()):
-            if len(run) >= limits.vt_beats and _rate(run) > limits.vt_bpm:
+            if len(run) >= limits.vt_beats and mean_rate(run) > limits.vt_bpm:
                 why = {"ventricular_beats": len(run)} | why
                 first, last = run[0].at_us, run[-1].at_us
-                return w.reading("vt", Sign.ON, first, last, complete=True, rate_bpm=_rate(run), why=why)
+                return w.reading("vt", Sign.ON, first, last, complete=True, rate_bpm=mean_rate(run), why=why)
     if w.waves_blind:
         return w.reading("vt", Sign.BLIND)
     rate = w.last_rate(limits.vt_beats)
@@ -205,30 +100,30 @@ def _vt(w: _Window) -> Reading:
     return w.reading("vt", sign, w.acute_since_us, rate_bpm=rate, why=why)
 
 
-def _one_of_both(w: _Window, kind: str, other: str) -> Sign:
+def _one_of_both(w: Window, kind: str, other: str) -> Sign:
     """VT and VF are told from everything else by their sum, and from one another by the greater of the two."""
     p, q = (w.finding.acute_probabilities.get(name, 0.0) for name in (kind, other))
     sign = _threshold(p + q, getattr(w.limits, f"{kind}_on"), getattr(w.limits, f"{kind}_off"))
     return Sign.HOLD if sign is Sign.ON and p < q else sign
 
 
-def _v_run(w: _Window) -> Reading:
+def _v_run(w: Window) -> Reading:
     """The last ended run too short or too slow for VT; one that the window's start cuts has been told before."""
     if w.beats_blind:
         return w.reading("v-run", Sign.BLIND)
     for run, ended in reversed(w.ventricular_runs()):
-        is_vt = len(run) >= w.limits.vt_beats and _rate(run) > w.limits.vt_bpm
+        is_vt = len(run) >= w.limits.vt_beats and mean_rate(run) > w.limits.vt_bpm
         is_whole = ended and run[0] is not w.beats[0]
         if is_whole and len(run) >= w.limits.v_run_beats and not is_vt:
             why = {"ventricular_beats": len(run)}
-            rate = _rate(run)
+            rate = mean_rate(run)
             return w.reading(
                 "v-run", Sign.ON, run[0].at_us, run[-1].at_us, complete=True, rate_bpm=rate, why=why
             )
     return w.reading("v-run", Sign.OFF)
 
 
-def _pause(w: _Window) -> Reading:
+def _pause(w: Window) -> Reading:
     if w.beats_blind:
         return w.reading("pause", Sign.BLIND)
     for before, after in reversed(list(pairwise(w.beats))):
@@ -243,7 +138,7 @@ def _pause(w: _Window) -> Reading:
 def _rate_reader(kind: str, sign_of: Callable[[float, Thresholds], Sign], beats: str, complete: bool) -> Any:
     """A reader of the rate over the last beats, as many as the limit called `beats` says."""
 
-    def read(w: _Window) -> Reading:
+    def read(w: Window) -> Reading:
         n_beats: int = getattr(w.limits, beats)
         rate = None if w.beats_blind else w.last_rate(n_beats, is_slow=sign_of(0.0, w.limits) is Sign.ON)
         if rate is None:
@@ -265,7 +160,7 @@ def _above(rate: float, limit: float, limits: Thresholds) -> Sign:
 def _rhythm_reader(kind: str) -> Any:
     """A reader of one rhythm's probability; SVT must be fast."""
 
-    def read(w: _Window) -> Reading:
+    def read(w: Window) -> Reading:
         if not w.finding.rhythm_probabilities or w.finding.quality is Quality.UNREADABLE:
             return w.reading(kind, Sign.BLIND)
         p = w.finding.rhythm_probabilities.get(kind, 0.0)
@@ -283,7 +178,7 @@ def _rhythm_reader(kind: str) -> Any:
 def _pattern_reader(kind: str) -> Any:
     """A reader of a pattern of ventricular beats."""
 
-    def read(w: _Window) -> Reading:
+    def read(w: Window) -> Reading:
         if w.beats_blind:
             return w.reading(kind, Sign.BLIND)
         pattern = find_pattern(kind, [beat.kind for beat in w.beats])
@@ -306,7 +201,7 @@ def _shares(probabilities: dict[str, float]) -> dict[str, Any]:
     return {"probabilities": {name: round(p, 3) for name, p in probabilities.items() if p >= 0.05}}
 
 
-_READERS: tuple[Callable[[_Window], Reading], ...] = (
+_READERS: tuple[Callable[[Window], Reading], ...] = (
     _asystole,
     _vf,
     _vt,

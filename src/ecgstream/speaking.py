@@ -22,9 +22,9 @@ from ecgstream import alerts
 from ecgstream.alerts import LiveAlert, Stage
 from ecgstream.episodes import Episode, Input, advance
 from ecgstream.episodes import State as Phase
-from ecgstream.events import Reading, Sign
 from ecgstream.limits import Limits
 from ecgstream.messages import Alert, AlertState, Beat, Finding, Snooze, Strip
+from ecgstream.readings import Reading, Sign
 from ecgstream.tally import Tally
 
 GROWING = ("ventricular_beats", "silent_s")

@@ -6,9 +6,9 @@ later and later after their signal, against the least delay of the session: so a
 device's clock and the broker's doesn't matter). Silence is no finding's to show; `ecgstream.watch.on_tick` sees it.
 """
 
-from ecgstream.events import NO_CONTACT, Reading, Sign, present
 from ecgstream.limits import Thresholds
 from ecgstream.messages import Finding, Quality, Reason
+from ecgstream.readings import NO_CONTACT, Reading, Sign, present
 from ecgstream.speaking import State
 
 

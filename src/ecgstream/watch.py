@@ -18,9 +18,10 @@ import msgspec
 from ecgstream import alerts, tally, technical
 from ecgstream.alerts import Stage
 from ecgstream.episodes import Action, Episode, Input, advance, input_of
-from ecgstream.events import NO_CONTACT, Reading, Sight, Sign, assess, present
+from ecgstream.events import assess
 from ecgstream.limits import Limits
 from ecgstream.messages import Ack, Alert, AlertState, Finding, Quality, Reason, Snooze
+from ecgstream.readings import NO_CONTACT, Reading, Sight, Sign, present
 from ecgstream.speaking import Moment, State, count, is_forgotten, over, reconcile, stand, stands
 
 PAST_SESSIONS = 8

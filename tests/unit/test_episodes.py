@@ -15,8 +15,8 @@ from ecgstream.episodes import (
     input_of,
     mermaid,
 )
-from ecgstream.events import Reading, Sign
 from ecgstream.limits import load_limits
+from ecgstream.readings import Reading, Sign
 
 AF = load_limits().kinds["af"]  # 30 s on, 30 s off, 300 s blind
 S = 1_000_000
