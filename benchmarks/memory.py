@@ -28,6 +28,7 @@ from ecgstream.simulator.scenarios import read_scenario
 from ecgstream.speaking import State
 from ecgstream.watch import on_finding, on_tick
 
+PARTITION = ("ecg.samples", 0)
 FS_HZ, BATCH, HOUR_S = 250, 10, 3600
 START_US = 1_700_000_000_000_000
 SCENARIO = Path(__file__).parents[1] / "simulators" / "scenarios" / "frequent-pvcs.yaml"
@@ -98,7 +99,7 @@ def main(hours: int) -> None:
             told = on_finding(state, finding, limits, finding.end_us)
             alerts |= {alert.alert_id for alert in told + on_tick(state, limits, finding.end_us)}
         next_offset = record.offset + 1
-        behind = next_offset - pipeline.committable({0: next_offset})[0]
+        behind = next_offset - pipeline.committable({PARTITION: next_offset})[PARTITION]
         batch = []
         if (record.timestamp - START_US // 1000) // 1000 >= (hour + 1) * HOUR_S - 2 * BATCH:
             hour += 1
