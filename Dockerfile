@@ -7,10 +7,10 @@ WORKDIR /build
 ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/opt/ecgstream
 COPY pyproject.toml uv.lock README.md LICENSE ./
 # The dependencies in a layer of their own: they change less often than the code.
-RUN uv sync --frozen --no-dev --no-install-project --extra console --extra sim
+RUN uv sync --frozen --no-dev --no-install-project --extra console --extra notify --extra sim
 COPY models models
 COPY src src
-RUN uv sync --frozen --no-dev --no-editable --extra console --extra sim
+RUN uv sync --frozen --no-dev --no-editable --extra console --extra notify --extra sim
 
 FROM python:3.11-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin ecgstream
