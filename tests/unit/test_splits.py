@@ -1,6 +1,7 @@
 """No patient stands on two sides."""
 
 import itertools
+from collections import Counter
 
 from ecgstream.training import splits
 
@@ -44,3 +45,10 @@ def test_folds_cover_all_patients_once() -> None:
     folds = [splits.fold_of("vfdb", r) for r in records]
     assert set(folds) == set(range(splits.VFDB_FOLDS))
     assert folds == [splits.fold_of("vfdb", r) for r in records]
+
+
+def test_the_five_folds_of_cinc_2017_are_alike_in_size_and_each_record_is_in_one() -> None:
+    sizes = Counter(splits.fold_of("cinc2017", record, 5) for record in CINC)
+    assert sorted(sizes) == [0, 1, 2, 3, 4]
+    assert sum(sizes.values()) == len(CINC)
+    assert min(sizes.values()) > 0.9 * len(CINC) / 5

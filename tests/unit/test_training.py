@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 wfdb = pytest.importorskip("wfdb")
 
 from ecgstream.classifier import Scorer, load_model  # noqa: E402
-from ecgstream.training import course, examples, learn  # noqa: E402
+from ecgstream.training import course, examples, folds, learn  # noqa: E402
 from ecgstream.training.corpus import Packed  # noqa: E402
 from ecgstream.training.network import RHYTHMS, Network, Shape, scaled  # noqa: E402
 from ecgstream.training.streaming import FIRST, StreamingNetwork  # noqa: E402
@@ -204,3 +204,8 @@ def test_one_command_from_folders_to_a_model_that_serves_and_a_stopped_run_goes_
     assert again == metrics, "a finished run is taken up, not trained anew"
     with pytest.raises(course.ConfigError, match="another configuration"):
         course.train_model(folders, tmp_path / "small", learn.Config(epochs=3), *arguments[1:])
+
+
+def test_folds_are_summed_up_by_mean_and_spread() -> None:
+    found = folds.summary([{"A": 0.7, "mean": 0.80}, {"A": 0.8, "mean": 0.84}])
+    assert found == {"A": {"mean": 0.75, "sd": 0.0707}, "mean": {"mean": 0.82, "sd": 0.0283}}
