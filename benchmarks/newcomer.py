@@ -15,16 +15,14 @@ import tempfile
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
-from system import FS_HZ, TOPICS, Sender, cpu_s, in_ready, in_real_time
+from system import FS_HZ, TOPICS, Sender, cpu_s, in_real_time, monitored
 
-from ecgstream.brokers import embedded_broker, free_ports
+from ecgstream.brokers import embedded_broker
 from ecgstream.messages import Chunk, decode
-from ecgstream.topics import create
 
 WINDOW_S, MEASURED_S = 30, 25
 NETWORKS = ("ours", "stanford")
@@ -124,27 +122,13 @@ async def measured(client: dict[str, str], network: str, n_devices: int) -> dict
 
 async def main(arguments: argparse.Namespace) -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with embedded_broker("apache") as servers:
-            client = {"bootstrap_servers": servers}
-            await create(client, TOPICS, 8)
-            found: dict[str, dict[str, Any]] = {}
-            (port,) = free_ports(1)
-            with (Path(folder) / "monitor.log").open("wb") as log:
-                monitor = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "ecgstream", "monitor", "--bootstrap-servers", servers, "--metrics-port", str(port),
-                    "--max-devices", "12000", stdout=log, stderr=log,
-                )  # fmt: skip
-                try:
-                    await in_ready(port)
-                    found["ecgstream"] = await in_real_time(
-                        client, monitor.pid, port, arguments.devices, 2 * MEASURED_S
-                    )
-                finally:
-                    monitor.terminate()
-                    await monitor.wait()
-            for network in NETWORKS:
-                found[f"newcomer, {network}"] = await measured(client, network, arguments.newcomers)
+    found: dict[str, dict[str, Any]] = {}
+    async with embedded_broker("apache") as servers:
+        client = {"bootstrap_servers": servers}
+        async with monitored(client) as (pid, port):
+            found["ecgstream"] = await in_real_time(client, pid, port, arguments.devices, 2 * MEASURED_S)
+        for network in NETWORKS:
+            found[f"newcomer, {network}"] = await measured(client, network, arguments.newcomers)
     first = found["ecgstream"]["devices_a_core"]
     print(f"{'':24}{'devices':>9}{'cores':>8}{'devices a core':>16}{'ours holds':>12}")
     for name, row in found.items():

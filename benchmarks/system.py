@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -155,31 +157,31 @@ async def backlog(client: dict[str, str], pid: int, n_devices: int, minutes: int
 
 async def main(arguments: argparse.Namespace) -> None:
     """Start broker and monitor, measure, print."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with embedded_broker("apache") as servers:
-            client = {"bootstrap_servers": servers}
-            await create(client, TOPICS, 8)
-            (port,) = free_ports(1)
-            with (Path(folder) / "monitor.log").open("wb") as log:
-                monitor = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "ecgstream", "monitor", "--bootstrap-servers", servers, "--metrics-port", str(port),
-                    "--max-devices", "12000", stdout=log, stderr=log,
-                )  # fmt: skip
-                try:
-                    await in_ready(port)
-                    for n in arguments.devices:
-                        print(
-                            json.dumps(await in_real_time(client, monitor.pid, port, n, arguments.seconds)),
-                            flush=True,
-                        )
-                    if arguments.backlog_minutes:
-                        print(
-                            json.dumps(await backlog(client, monitor.pid, 200, arguments.backlog_minutes)),
-                            flush=True,
-                        )
-                finally:
-                    monitor.terminate()
-                    await monitor.wait()
+    async with embedded_broker("apache") as servers:
+        client = {"bootstrap_servers": servers}
+        async with monitored(client) as (pid, port):
+            for n in arguments.devices:
+                print(json.dumps(await in_real_time(client, pid, port, n, arguments.seconds)), flush=True)
+            if arguments.backlog_minutes:
+                print(json.dumps(await backlog(client, pid, 200, arguments.backlog_minutes)), flush=True)
+
+
+@asynccontextmanager
+async def monitored(client: dict[str, str]) -> AsyncIterator[tuple[int, int]]:
+    """Make the topics and run a monitor while the block runs: its process and the port of its metrics."""
+    await create(client, TOPICS, 8)
+    (port,) = free_ports(1)
+    with tempfile.TemporaryFile() as log:
+        monitor = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ecgstream", "monitor", "--bootstrap-servers", client["bootstrap_servers"],
+            "--metrics-port", str(port), "--max-devices", "12000", stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            await in_ready(port)
+            yield monitor.pid, port
+        finally:
+            monitor.terminate()
+            await monitor.wait()
 
 
 async def in_ready(port: int) -> None:

@@ -187,7 +187,8 @@ async def reading(settings: KafkaSettings, *topics: str, since_us: int) -> Async
     async with administration(options) as admin:  # a consumer that asked for it might make the topic
         if missing := sorted(set(topics) - set(await admin.list_topics())):
             raise LookupError(f"{missing[0]}: no such topic; `ecgstream topics create` makes them")
-    async with started(AIOKafkaConsumer, *topics, **options, enable_auto_commit=False) as consumer:
+    how = {"enable_auto_commit": False, "auto_offset_reset": "earliest"}
+    async with started(AIOKafkaConsumer, *topics, **options, **how) as consumer:
         since = dict.fromkeys(consumer.assignment(), max(0, since_us // 1000))
         for partition, start in (await consumer.offsets_for_times(since)).items():
             if start is None:
