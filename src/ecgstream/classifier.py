@@ -2,9 +2,9 @@
 
 A model folder holds `model.json` (`ModelSpec`: rate, horizons, classes, thresholds, calibration, training, metrics and the
 sha256 of each file), three ONNX graphs and the same weights as safetensors. `encoder.onnx` takes one second of each stream and
-the last inputs of its convolutions and gives eight frames a stream: each sample is convolved once. `rhythm.onnx` and `acute.onnx`
-pool the frames of the last 30 s and 5 s. ONNX Runtime's result for a stream doesn't depend on which others share its batch
-(held by a test), so a replay gives the numbers that the live system gave.
+the last inputs of its convolutions and gives eight frames a stream: each sample is convolved once. `rhythm.onnx` judges the last
+30 s by sums over their frames (`ecgstream.pooling`), `acute.onnx` the frames of the last 5 s. ONNX Runtime's result for a stream
+doesn't depend on which others share its batch (held by a test), so a replay gives the numbers that the live system gave.
 """
 
 import hashlib
@@ -19,8 +19,10 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from ecgstream.held_frames import HeldFrames
+from ecgstream.pooling import HeldSums, features
 
-FORMAT = 3
+FORMAT = 4
+SILENCE_S = 3  # before and after a recording that stands alone
 GRAPHS = ("encoder.onnx", "rhythm.onnx", "acute.onnx")
 
 
@@ -54,6 +56,7 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     rhythm_classes: list[str]
     rhythm: Horizon
     acute: Horizon
+    attentions: int
     beat_field_samples: int
     memories: list[tuple[int, int]]
     thresholds: dict[str, float]
@@ -160,20 +163,33 @@ class Scorer:
         self._memories = [
             np.zeros((n_slots, channels, 1, reach), np.float32) for channels, reach in spec.memories
         ]
-        step = spec.fs_hz // spec.frame_samples
-        self._rhythm = HeldFrames(n_slots, spec.rhythm.frames, spec.rhythm.channels, step)
+        self._step_frames = step = spec.fs_hz // spec.frame_samples
+        self._rhythm = HeldSums(
+            n_slots, spec.rhythm.frames // step, spec.attentions, spec.rhythm.channels - spec.attentions
+        )
         self._acute = HeldFrames(n_slots, spec.acute.frames, spec.acute.channels, step)
         self._beats = np.full((n_slots, spec.rhythm.frames + 64, len(spec.beat_classes)), np.nan, np.float32)
         self._n_frames = np.zeros(n_slots, np.int64)
         self._level = np.zeros((n_slots, spec.scale_blocks), np.float64)
         self._scale = np.zeros(n_slots, np.float32)
         self._names = [n.name for n in model.graphs["encoder.onnx"].get_inputs()]
+        self._silence = self._after_silence()
+        for slot in range(n_slots):
+            self.reset(slot)
 
     def reset(self, slot: int) -> None:
-        """Forget a slot's stream: the next block is the first of a run."""
-        for memory in self._memories:
-            memory[slot] = 0.0
+        """Forget a slot's stream: the next block is the first of a run, with silence before it."""
+        for memory, silent in zip(self._memories, self._silence, strict=True):
+            memory[slot] = silent
         self._n_frames[slot] = 0
+
+    def _after_silence(self) -> list[NDArray[np.float32]]:
+        """What the convolutions remember of a stream that was silent for as long as they look back."""
+        seconds = -(-self.spec.beat_field_samples // self.spec.fs_hz)
+        memories = [np.zeros((1, *memory.shape[1:]), np.float32) for memory in self._memories]
+        for _ in range(seconds):
+            memories = self._encoded(np.zeros((1, self.spec.fs_hz), np.float32), memories)[3:]
+        return [memory[0] for memory in memories]
 
     def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Scores:
         """Take one second of filtered signal of each of some streams; each slot at most once.
@@ -200,13 +216,19 @@ class Scorer:
 
     def encode(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The next second's frames, (n, 8, channels) each: of the rhythm head, of the acute head, beat probabilities."""
-        x = self._scaled(slots, blocks)[:, None, None, :]
-        feed = dict(zip(self._names, [x, *(m[slots] for m in self._memories)], strict=True))
-        found: list[NDArray[np.float32]] = self.model.graphs["encoder.onnx"].run(None, feed)
+        found = self._encoded(self._scaled(slots, blocks), [m[slots] for m in self._memories])
         for memory, new in zip(self._memories, found[3:], strict=True):
             memory[slots] = new
         self._n_frames[slots] += found[2].shape[1]
         return found[:3]
+
+    def _encoded(
+        self, scaled: NDArray[np.float32], memories: list[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """What the encoder makes of a second (n, 128) and its memories: three kinds of frames, then the new memories."""
+        feed = dict(zip(self._names, [scaled[:, None, None, :], *memories], strict=True))
+        found: list[NDArray[np.float32]] = self.model.graphs["encoder.onnx"].run(None, feed)
+        return found
 
     def _scaled(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> NDArray[np.float32]:
         """The blocks over their streams' running scale; the twin of `training.network.scaled`."""
@@ -230,9 +252,8 @@ class Scorer:
     def _rhythms(self, slots: NDArray[np.int64], new: NDArray[np.float32]) -> NDArray[np.float32]:
         horizon = self.spec.rhythm
         n_known = self._n_known(slots, horizon)
-        known = np.arange(horizon.frames)[None, :] >= (horizon.frames - n_known)[:, None]
-        feed = {"values": self._rhythm.push(slots, new), "known": known.astype(np.float32)}
-        (probabilities,) = self.model.graphs["rhythm.onnx"].run(None, feed)
+        told = self._rhythm.push(slots, new, n_known // self._step_frames)
+        (probabilities,) = self.model.graphs["rhythm.onnx"].run(None, {"features": told})
         return np.where((n_known >= horizon.min_frames)[:, None], probabilities, np.float32(np.nan))
 
     def _acutes(self, slots: NDArray[np.int64], new: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -275,18 +296,21 @@ class RecordScores(NamedTuple):
 
 
 def score_record(model: Model, signal_uv: NDArray[np.float32]) -> RecordScores:
-    """Score a short recording (filtered, 128 Hz, µV) over all its frames at once, as the CinC 2017 protocol has it."""
+    """Score a short recording (filtered, 128 Hz, µV) over all its frames at once, as the CinC 2017 protocol has it.
+
+    It stands in silence, as in training (`training.network.alone`), so that the beats next to its ends are seen whole.
+    """
     spec = model.spec
-    blocks = -(-signal_uv.size // spec.fs_hz)
-    padded = np.zeros(blocks * spec.fs_hz, np.float32)
-    padded[: signal_uv.size] = signal_uv
+    if signal_uv.size < spec.beat_field_samples:
+        return RecordScores(np.full(len(spec.rhythm_classes), np.nan, np.float32))
+    n_seconds = -(-signal_uv.size // spec.fs_hz) + SILENCE_S
+    line = np.zeros(n_seconds * spec.fs_hz, np.float32)
+    line[: signal_uv.size] = signal_uv
     scorer = Scorer(model, 1)
     slot = np.zeros(1, np.int64)
-    values = []
-    for b in range(blocks):
-        values.append(scorer.encode(slot, padded[None, b * spec.fs_hz : (b + 1) * spec.fs_hz])[0][0])
-    frames = np.concatenate(values)[spec.rhythm.void_frames : signal_uv.size // spec.frame_samples]
-    if len(frames) == 0:
-        return RecordScores(np.full(len(spec.rhythm_classes), np.nan, np.float32))
-    feed = {"values": frames[None], "known": np.ones((1, len(frames)), np.float32)}
-    return RecordScores(model.graphs["rhythm.onnx"].run(None, feed)[0][0])
+    values = [scorer.encode(slot, second)[0][0] for second in line.reshape(n_seconds, 1, spec.fs_hz)]
+    silent_frames = SILENCE_S * spec.fs_hz // spec.frame_samples
+    first = -(-(spec.beat_field_samples - spec.frame_samples) // spec.frame_samples) - silent_frames
+    last = signal_uv.size // spec.frame_samples + silent_frames
+    told = features(np.concatenate(values)[first:last], spec.attentions)
+    return RecordScores(model.graphs["rhythm.onnx"].run(None, {"features": told[None]})[0][0])

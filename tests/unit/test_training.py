@@ -9,12 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 wfdb = pytest.importorskip("wfdb")
+from safetensors.torch import load_file  # noqa: E402
 
-from ecgstream.classifier import Scorer, load_model  # noqa: E402
+from ecgstream.classifier import Scorer, load_model, score_record  # noqa: E402
+from ecgstream.shipped import shipped_model  # noqa: E402
 from ecgstream.training import course, examples, folds, learn  # noqa: E402
 from ecgstream.training.corpus import Packed  # noqa: E402
-from ecgstream.training.network import RHYTHMS, Network, Shape, scaled  # noqa: E402
-from ecgstream.training.streaming import FIRST, StreamingNetwork  # noqa: E402
+from ecgstream.training.network import FIRST, RHYTHMS, Network, Shape, scaled  # noqa: E402
+from ecgstream.training.streaming import StreamingNetwork  # noqa: E402
 
 pytestmark = pytest.mark.torch
 SMALL = Shape(stem=4, levels=(8, 8, 8))
@@ -65,6 +67,36 @@ def test_a_window_scored_alone_gives_the_frames_that_the_stream_holds() -> None:
     assert window.shape[3] == (30 * 128 - FIRST - field) // 16 + 1
 
 
+def test_a_record_and_a_stream_score_as_served_as_they_do_in_training() -> None:
+    model = load_model(shipped_model())
+    config = learn.Config(**model.spec.training["config"])
+    network = Network(config.shape())
+    network.load_state_dict(load_file(model.folder / "weights.safetensors"))
+    rng = np.random.default_rng(5)
+    signals = [
+        (rng.normal(0, 100, n) * np.linspace(0.3, 3.0, n)).astype(np.int16)
+        for n in (9 * 128 + 17, 30 * 128, 61 * 128)
+    ]
+    records = [record(signal=signal) for signal in [*signals, signals[0][:600]]]
+    sharper = learn.predict_records(network, records, torch.device("cpu")) ** (
+        1 / model.spec.calibration["rhythm"]
+    )
+    trained = sharper / sharper.sum(1, keepdims=True)
+    served = [score_record(model, r.signal.astype(np.float32)).rhythm for r in records]
+    np.testing.assert_allclose(served, trained, atol=1e-5)
+    assert np.isnan(served[3]).all(), "less than one frame reads"
+    stream = signals[2][: 40 * 128].astype(np.float32)
+    scorer = Scorer(model, 1)
+    for second in stream.reshape(40, 1, 128):
+        live = scorer.step(np.array([0]), second).rhythm
+    with torch.no_grad():
+        x = scaled(torch.from_numpy(stream)[None])[:, None, None, FIRST:]
+        values = network.rhythm.values(network.encoder(x)[1])[:, -model.spec.rhythm.frames :]
+        logits = network.rhythm.pool(values, torch.ones(values.shape[:2]))
+    expected = torch.softmax(logits / model.spec.calibration["rhythm"], 1)
+    np.testing.assert_allclose(live, expected.numpy(), atol=1e-5)
+
+
 def test_the_scale_is_causal_and_forgets_after_five_seconds() -> None:
     x = torch.randn(1, 128 * 12) * 100
     whole, part = scaled(x), scaled(x[:, 128 * 6 :])
@@ -98,12 +130,14 @@ def test_a_batch_holds_beats_at_their_peaks_and_all_classes_that_would_be_right(
     sampler = examples.Sampler([other] * 4, [record()], [], still, seed=1)
     [plan] = sampler.epoch(0, n_cinc=4, n_annotated=2)
     batch = sampler.batch(plan)
-    assert batch.signal.shape == (6, examples.CROP)
+    assert batch.signal.shape == (6, examples.SPAN)
+    assert batch.alone == 4
+    assert (batch.length == [examples.CROP] * 4 + [examples.SPAN] * 2).all()
     assert batch.rhythm[0].sum() == len(RHYTHMS) - 3, "neither sinus nor AF nor noise"
     assert batch.share[4, RHYTHMS.index("sinus")] == pytest.approx(1.0)
-    assert len(batch.beats) == 60, "thirty beats in each of two crops"
+    assert len(batch.beats) == 72, "36 beats in each of two crops and what is around them"
     assert set(batch.beats[:, 0]) == {4, 5}
-    assert (np.diff(batch.beats[:30, 1]) > 100).all()
+    assert (np.diff(batch.beats[:36, 1]) > 100).all()
 
 
 def test_batches_are_the_same_for_the_same_seed() -> None:

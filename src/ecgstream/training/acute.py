@@ -16,9 +16,8 @@ from tqdm import tqdm
 from ecgstream.classifier import level_of
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import Augmentation, acute_windows, vary
-from ecgstream.training.network import ACUTE, FRAME, FS_HZ, SCALE_FLOOR_UV, AcuteHead, Network, scaled
+from ecgstream.training.network import ACUTE, FIRST, FRAME, FS_HZ, SCALE_FLOOR_UV, AcuteHead, Network, scaled
 from ecgstream.training.splits import MITDB, VFDB, VFDB_FOLDS, fold_of, split_of
-from ecgstream.training.streaming import FIRST
 
 WINDOW = 5 * FS_HZ
 N_LINES, LINE_UV = 48, (2.0, 40.0)

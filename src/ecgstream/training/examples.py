@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.training.corpus import Packed
-from ecgstream.training.network import ACUTE, BEATS, FRAME, FS_HZ, RHYTHMS
+from ecgstream.training.network import ACUTE, BEATS, FS_HZ, RHYTHMS, SILENCE
 
 CROP = 30 * FS_HZ
+SPAN = CROP + 2 * SILENCE  # a crop with what stands around it
 Rng = np.random.Generator
 
 CINC = {
@@ -33,14 +34,17 @@ ACUTE_RHYTHM = {
 
 @dataclass
 class Batch:
-    """signal: float32 (n, samples) µV; known: float32 (n, samples // 16), 1 where the signal is real.
+    """signal: float32 (n, SPAN) µV, of which the first `length` (int64 (n,)) samples are real.
 
-    rhythm: float32 (n, classes), 1 for each class that would be right (all 0: unknown). share: float32 (n, classes), the
-    time each rhythm takes where it is annotated (all 0: use `rhythm`). beats: int64 (m, 3): example, sample, class.
+    The first `alone` of them are whole records or crops of at most `CROP`, to stand in silence; the others have real signal
+    around their crop. rhythm: float32 (n, classes), 1 for each class that would be right (all 0: unknown). share: float32
+    (n, classes), the time each rhythm takes where it is annotated (all 0: use `rhythm`). beats: int64 (m, 3): example, sample,
+    class.
     """
 
     signal: NDArray[np.float32]
-    known: NDArray[np.float32]
+    length: NDArray[np.int64]
+    alone: int
     rhythm: NDArray[np.float32]
     share: NDArray[np.float32]
     beats: NDArray[np.int64]
@@ -50,14 +54,14 @@ class Batch:
 class Augmentation:
     """How far examples are varied; all zero for evaluation."""
 
-    noise: float = 0.5  # share of crops with recorded noise
+    noise: float = 0.3  # share of crops with recorded noise
     snr_db: tuple[float, float] = (0.0, 24.0)
     stretch: float = 0.08
     flip: float = 0.3
-    mains: float = 0.1
-    shorten: float = 0.4
-    dropouts: float = 0.35  # share of crops with stretches of 0.3-2 s that are lost
-    filters: float = 0.3
+    mains: float = 0.05
+    shorten: float = 0.15
+    dropouts: float = 0.15  # share of crops with stretches of 0.3-2 s that are lost
+    filters: float = 0.2
 
 
 def stretched(signal: NDArray[np.int16], start: float, n: int, rate: float) -> NDArray[np.float32]:
@@ -163,7 +167,7 @@ class Sampler:
         rng = np.random.default_rng(seed)
         n = len(chosen) + n_annotated
         batch = Batch(
-            np.zeros((n, CROP), np.float32), np.zeros((n, CROP // FRAME), np.float32),
+            np.zeros((n, SPAN), np.float32), np.full(n, SPAN, np.int64), len(chosen),
             np.zeros((n, len(RHYTHMS)), np.float32), np.zeros((n, len(RHYTHMS)), np.float32), np.empty((0, 3), np.int64),
         )  # fmt: skip
         for i, index in enumerate(chosen):
@@ -171,7 +175,7 @@ class Sampler:
             x, real = cinc_example(record, rng, self.how)
             x[:real] = vary(x[:real], self.noises, rng, self.how)
             drop_out(x[:real], rng, self.how)
-            batch.signal[i], batch.known[i, : real // FRAME] = x, 1.0
+            batch.signal[i, :real], batch.length[i] = x[:real], real
             batch.rhythm[i, [RHYTHMS.index(r) for r in CINC[record.label]]] = 1.0
         beats = []
         for i in range(len(chosen), n):
@@ -183,7 +187,7 @@ class Sampler:
         k = int(rng.integers(len(self.annotated)))
         record = self.annotated[k]
         rate = float(np.exp(rng.uniform(-self.how.stretch, self.how.stretch)))
-        length = CROP * rate
+        length = SPAN * rate
         choice = rng.random()
         start = rng.uniform(0, record.signal.size - length - 2)
         if choice < 0.5 and self.ectopic[k].size:
@@ -192,20 +196,19 @@ class Sampler:
             a, b = self.rare[k][rng.integers(len(self.rare[k]))]
             start = rng.uniform(a, b) - rng.uniform(0.1, 0.9) * length
         start = float(np.clip(start, 0, record.signal.size - length - 2))
-        x = stretched(record.signal, start, CROP, rate)
+        x = stretched(record.signal, start, SPAN, rate)
         batch.signal[i] = vary(x, self.noises, rng, self.how)
-        batch.known[i] = 1.0
         end = start + length
         inside = (record.beats >= start) & (record.beats < end) & np.isin(record.kinds, BEATS)
         kinds = record.kinds[inside]
-        share = rhythm_share(record, int(start), int(end))
+        share = rhythm_share(record, int(start + SILENCE * rate), int(end - SILENCE * rate))
         if share[RHYTHMS.index("sinus")] > 0.99 and np.isin(kinds, ["S", "V"]).sum() >= 2:
             batch.rhythm[i, [RHYTHMS.index("sinus"), RHYTHMS.index("other")]] = (
                 1.0  # CinC calls such records "other"
             )
         elif share.any():
             batch.share[i] = share
-        at = np.clip((record.beats[inside] - start) / rate + rng.uniform(-4, 4, kinds.size), 0, CROP - 1)
+        at = np.clip((record.beats[inside] - start) / rate + rng.uniform(-4, 4, kinds.size), 0, SPAN - 1)
         return np.stack([np.full(kinds.size, i), at, [BEATS.index(kind) for kind in kinds]], axis=1).astype(
             np.int64
         )

@@ -27,7 +27,7 @@ from ecgstream.training.network import (
     AcuteHead,
     Network,
 )
-from ecgstream.training.streaming import AcutePool, RhythmPool, StreamingNetwork, example_block, reach
+from ecgstream.training.streaming import AcutePool, RhythmVerdict, StreamingNetwork, example_block, reach
 
 RHYTHM_MIN_S = 10
 
@@ -48,16 +48,18 @@ def export(
     streaming = StreamingNetwork(network)
     rhythm_void, acute_void = streaming.void_frames()[::-1]
     morphology_field, context_field = network.receptive_fields()
-    rhythm_frames, acute_frames = (CROP - context_field) // FRAME + 1, n_window_frames(morphology_field)
+    step = FS_HZ // FRAME
+    rhythm_frames = ((CROP - context_field) // FRAME + 1) // step * step  # whole seconds of frames
+    acute_frames = n_window_frames(morphology_field)
     channels = network.shape.levels[-1]
     memories = streaming.memories(3)
     names = [f"memory{i}" for i in range(len(memories))]
     outputs = ["rhythm", "acute", "beats", *(f"new{i}" for i in range(len(memories)))]
     _graph(streaming, (example_block(3), *memories), ["x", *names], outputs, out / "encoder.onnx")
     width = network.rhythm.project.out_channels
-    values, known = torch.rand(3, rhythm_frames, width), torch.ones(3, rhythm_frames)
-    pool = RhythmPool(network, temperatures["rhythm"])
-    _graph(pool, (values, known), ["values", "known"], ["probabilities"], out / "rhythm.onnx", frames=True)
+    told = network.rhythm.pooled(torch.rand(3, rhythm_frames, width), torch.ones(3, rhythm_frames))
+    verdict = RhythmVerdict(network, temperatures["rhythm"])
+    _graph(verdict, (told,), ["features"], ["probabilities"], out / "rhythm.onnx")
     frames, level = torch.rand(3, acute_frames, channels), torch.tensor([-2.3, 0.0, 2.2])
     heads = {"acute.onnx": network.acute} | {
         f"acute-fold-{k}.onnx": head.cpu() for k, head in enumerate(folds)
@@ -82,11 +84,12 @@ def export(
         rhythm=Horizon(
             CROP // FS_HZ,
             rhythm_frames,
-            rhythm_void,
-            (RHYTHM_MIN_S * FS_HZ - context_field) // FRAME + 1,
+            -(-rhythm_void // step) * step,
+            ((RHYTHM_MIN_S * FS_HZ - context_field) // FRAME + 1) // step * step,
             width,
         ),
         acute=Horizon(WINDOW // FS_HZ, acute_frames, acute_void, acute_frames, channels),
+        attentions=network.rhythm.attentions,
         beat_field_samples=context_field,
         memories=[(c.in_channels, reach(c)) for c in streaming.convolutions()],
         thresholds=thresholds,
@@ -118,12 +121,10 @@ def _graph(
     inputs: list[str],
     outputs: list[str],
     path: Path,
-    frames: bool = False,
 ) -> None:
-    """Export `module` with any number of streams (and of `frames`, the inputs' second axis), and check it."""
+    """Export `module` with any number of streams, and check it."""
     n = torch.export.Dim("n", min=1, max=2**20)
-    n_frames = torch.export.Dim("frames", min=1, max=2**20)
-    axes = tuple({0: n} | ({1: n_frames} if frames else {}) for x in example)
+    axes = tuple({0: n} for _ in example)
     shapes: Any = (axes[0], axes[1:]) if isinstance(module, StreamingNetwork) else axes
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ecgstream.training.corpus import Packed
-from ecgstream.training.examples import CINC, Augmentation, Batch, Sampler
-from ecgstream.training.network import BEAT_WEIGHT, FRAME, FS_HZ, RHYTHMS, Network, Shape, scaled
+from ecgstream.training.examples import CINC, CROP, Augmentation, Batch, Sampler
+from ecgstream.training.network import BEAT_WEIGHT, FRAME, FS_HZ, RHYTHMS, Network, Shape, alone, scaled
 
 RHYTHM_WEIGHT = {"A": 1.5, "O": 1.2, "~": 1.5}
 CALIBRATES = "calibrates.pt"  # the weights before the records for calibration were learnt
@@ -36,8 +36,8 @@ class Config(Struct, forbid_unknown_fields=True):
     """
 
     seed: int = 1
-    epochs: int = 36
-    join_epoch: int = 27
+    epochs: int = 40
+    join_epoch: int = 30
     n_cinc: int = 32
     n_annotated: int = 20
     learning_rate: float = 2e-3
@@ -60,12 +60,10 @@ def frame_of(position: NDArray[Any] | Tensor, field: int) -> Any:
     return (position - field / 2 + FRAME / 2) // FRAME
 
 
-def known_frames(known: Tensor, field: int) -> Tensor:
-    """Mask of the frames that read real signal alone: (n, samples // 16) -> (n, frames), for an unpadded encoder."""
-    real = known.sum(1) * FRAME
-    n_frames = (known.shape[1] * FRAME - field) // FRAME + 1
-    ends = torch.arange(n_frames, device=known.device) * FRAME + field
-    return (ends[None, :] <= real[:, None]).float()
+def known_frames(length: Tensor, samples: int, field: int) -> Tensor:
+    """Mask of the frames that end within each signal's length: (n,) of `samples` samples -> (n, frames), for an unpadded encoder."""
+    ends = torch.arange((samples - field) // FRAME + 1, device=length.device) * FRAME + field
+    return (ends[None, :] <= length[:, None]).float()
 
 
 def losses(
@@ -76,12 +74,14 @@ def losses(
     def as_tensor(a: NDArray[Any]) -> Tensor:
         return torch.from_numpy(a).to(device)
 
-    x = scaled(as_tensor(batch.signal))[:, None, None, :].contiguous(memory_format=torch.channels_last)
+    signal, length, n = as_tensor(batch.signal), as_tensor(batch.length), batch.alone
+    records, with_silence = alone(signal[:n, :CROP], length[:n])
+    x, length = torch.cat([records, scaled(signal[n:])]), torch.cat([with_silence, length[n:]])
     _, field = network.receptive_fields()
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        _, context = network.encoder(x)
+        _, context = network.encoder(_as_image(x))
     context = context.float()
-    mask = known_frames(as_tensor(batch.known), field)
+    mask = known_frames(length, x.shape[1], field)
     log_p = torch.log_softmax(network.rhythm.pool(network.rhythm.values(context), mask), 1)
     right, share = as_tensor(batch.rhythm), as_tensor(batch.share)
     weight = right @ torch.tensor(_class_weights(), device=device) / right.sum(1).clamp(min=1)
@@ -99,6 +99,11 @@ def losses(
         beat = nn.functional.cross_entropy(logits, beats[:, 2], weight=beat_weights)
     total = rhythm + config.beat_weight * beat
     return total, {"rhythm": float(rhythm.detach()), "beat": float(beat.detach())}
+
+
+def _as_image(x: Tensor) -> Tensor:
+    """(n, samples) as the encoder takes it."""
+    return x[:, None, None, :].contiguous(memory_format=torch.channels_last)
 
 
 def _class_weights() -> list[float]:
@@ -245,18 +250,15 @@ def predict_records(
     out = np.full((len(records), len(RHYTHMS)), np.nan, np.float32)
     for i in range(0, len(order), batch):
         chosen = order[i : i + batch]
-        blocks = math.ceil(max(records[j].signal.size for j in chosen) / FS_HZ)
-        x = np.zeros((len(chosen), max(blocks * FS_HZ, field + FRAME)), np.float32)
-        known = np.zeros((len(chosen), x.shape[1] // FRAME), np.float32)
+        sizes = [records[j].signal.size for j in chosen]
+        signal = np.zeros((len(chosen), math.ceil(max(sizes) / FS_HZ) * FS_HZ), np.float32)
         for k, j in enumerate(chosen):
-            n = records[j].signal.size
-            x[k, :n], known[k, : n // FRAME] = records[j].signal, 1.0
-        samples = x.shape[1] // FS_HZ * FS_HZ
-        signal = scaled(torch.from_numpy(x[:, :samples]).to(device))[:, None, None, :]
-        _, context = network.encoder(signal.contiguous(memory_format=torch.channels_last))
-        mask = known_frames(torch.from_numpy(known[:, : samples // FRAME]).to(device), field)
+            signal[k, : sizes[k]] = records[j].signal
+        x, length = alone(torch.from_numpy(signal).to(device), torch.tensor(sizes, device=device))
+        _, context = network.encoder(_as_image(x))
+        mask = known_frames(length, x.shape[1], field)
         p = torch.softmax(network.rhythm.pool(network.rhythm.values(context), mask), 1).cpu().numpy()
-        p[mask.sum(1).cpu().numpy() == 0] = np.nan
+        p[np.array(sizes) < field] = np.nan
         out[chosen] = p
     return out
 

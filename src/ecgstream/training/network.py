@@ -40,7 +40,10 @@ RHYTHMS = (
 )
 FS_HZ = 128
 FRAME = 16  # samples a frame
+SILENCE = 3 * FS_HZ  # before and after a record that stands alone
+FIRST = 1  # the sample of a stream at which its first frame that reads real signal begins: frames end on multiples of FRAME
 SCALE_FLOOR_UV = 10.0
+LOGIT_BOUND = 20.0  # of the attention: its exponentials add up in float32
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ class Encoder(nn.Module):
 class RhythmHead(nn.Module):
     """Frames of a window to rhythm logits: softmax attention, mean, spread and maximum over the frames, then two layers.
 
-    `values` is what each frame contributes; it depends on the frame alone, so a stream computes it once.
+    `values` is what each frame contributes; it depends on the frame alone, so a stream computes it once. `pooled` is made of sums
+    and maxima over frames, so that a stream adds up seconds (`ecgstream.pooling`); hence the bound on the attention's logits.
     """
 
     def __init__(
@@ -133,12 +137,16 @@ class RhythmHead(nn.Module):
     def values(self, frames: Tensor) -> Tensor:
         """(n, C, 1, frames) -> (n, frames, attentions + width): attention logits, then values."""
         projected = self.project(frames).squeeze(2).transpose(1, 2)
-        return torch.cat(
-            [projected[..., : self.attentions], torch.relu(projected[..., self.attentions :])], dim=2
-        )
+        logits = projected[..., : self.attentions].clamp(-LOGIT_BOUND, LOGIT_BOUND)
+        return torch.cat([logits, torch.relu(projected[..., self.attentions :])], dim=2)
 
     def pool(self, values: Tensor, known: Tensor) -> Tensor:
         """(n, frames, attentions + width) and a mask (n, frames), 1.0 where the frame is known -> logits (n, classes)."""
+        logits: Tensor = self.classify(self.pooled(values, known))
+        return logits
+
+    def pooled(self, values: Tensor, known: Tensor) -> Tensor:
+        """What is told of a window: attended values, mean, spread and maximum, (n, width * (attentions + 3))."""
         a = self.attentions
         mask = known.unsqueeze(2)
         weight = torch.softmax(values[..., :a] - 1e4 * (1.0 - mask), dim=1)
@@ -148,10 +156,7 @@ class RhythmHead(nn.Module):
         deviation = values - mean
         spread = torch.sqrt((share.transpose(1, 2) @ (deviation * deviation)).squeeze(1) + 1e-6)
         peak = (values * mask).amax(1)  # what counts of it is never negative
-        logits: Tensor = self.classify(
-            torch.cat([attended, mean[:, 0, a:], spread[:, a:], peak[:, a:]], dim=1)
-        )
-        return logits
+        return torch.cat([attended, mean[:, 0, a:], spread[:, a:], peak[:, a:]], dim=1)
 
 
 class AcuteHead(nn.Module):
@@ -235,3 +240,14 @@ def scaled(signal_uv: Tensor) -> Tensor:
     slope = torch.arange(FS_HZ, device=signal_uv.device, dtype=signal_uv.dtype) / FS_HZ
     line = scale[:, :-1, None] + (scale[:, 1:, None] - scale[:, :-1, None]) * slope
     return (signal_uv / line.reshape(n, samples)).clamp(-20.0, 20.0)
+
+
+def alone(signal_uv: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+    """Records that stand alone, scaled, in silence; and up to where frames of them may read.
+
+    signal_uv: (n, 128 * blocks), each record at the front, 0 behind it; length: (n,) samples. The signals grow by `SILENCE` on either
+    side, but for the `FIRST` sample, so that frames fall as in a stream. Frames that look past an end read silence there: the beats
+    next to it are seen whole.
+    """
+    in_silence = nn.functional.pad(scaled(signal_uv), (SILENCE - FIRST, SILENCE + FIRST))
+    return in_silence, length + 2 * SILENCE - FIRST

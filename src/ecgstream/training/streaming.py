@@ -8,9 +8,15 @@ frames that would read before the stream's start are void; all later ones are th
 import torch
 from torch import Tensor, nn
 
-from ecgstream.training.network import BEAT_WEIGHT, FRAME, FS_HZ, AcuteHead, Network, Residual, Separable
-
-FIRST = 1
+from ecgstream.training.network import (
+    BEAT_WEIGHT,
+    FRAME,
+    FS_HZ,
+    AcuteHead,
+    Network,
+    Residual,
+    Separable,
+)
 
 
 def reach(convolution: nn.Conv2d) -> int:
@@ -73,15 +79,15 @@ class StreamingNetwork(nn.Module):
         return line
 
 
-class RhythmPool(nn.Module):
-    """Rhythm values of a window's frames (n, frames, channels) and their mask (n, frames) -> probabilities (n, classes)."""
+class RhythmVerdict(nn.Module):
+    """What the rhythm head is told of a window (n, features) -> probabilities (n, classes)."""
 
     def __init__(self, network: Network, temperature: float) -> None:
         super().__init__()
         self.head, self.temperature = network.rhythm.eval(), temperature
 
-    def forward(self, values: Tensor, known: Tensor) -> Tensor:
-        return torch.softmax(self.head.pool(values, known) / self.temperature, 1)
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.softmax(self.head.classify(features) / self.temperature, 1)
 
 
 class AcutePool(nn.Module):
