@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import wfdb
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
-from ecgstream.evaluation import cardiologists, references, report_pages, results, streaming
+from ecgstream.cli import app
+from ecgstream.evaluation import BadReference, cardiologists, references, report_pages, results, streaming
 from ecgstream.evaluation.references import Interval
 from ecgstream.evaluation.statistics import Estimate, reliability
 from ecgstream.training import splits
@@ -63,8 +65,26 @@ def test_annotations_become_intervals_and_aami_beats(tmp_path: Path) -> None:
 
 def test_an_unknown_rhythm_is_refused_by_name(tmp_path: Path) -> None:
     write_record(tmp_path / "vfdb", "418", [(0.1, "+", "(N"), (3.0, "+", "(XYZ")])
-    with pytest.raises(KeyError, match=r"vfdb/418 at 3.0 s: rhythm '\(XYZ'"):
+    with pytest.raises(BadReference, match=r"vfdb/418 at 3.0 s: rhythm '\(XYZ'"):
         references.read_reference(tmp_path, "vfdb", "418")
+
+
+def test_a_database_that_nothing_was_learnt_from_is_judged_whole(tmp_path: Path) -> None:
+    for name, rhythm in (("04015", "(AFIB"), ("04043", "(J")):
+        write_record(tmp_path / "afdb", name, [(0.1, "+", rhythm)], seconds=330)
+    write_record(tmp_path / "afdb", "00735", [(0.1, "+", "(N")])
+    header = tmp_path / "afdb" / "00735.hea"
+    header.write_text("00735 0 250 5000\n")
+    ask = ["evaluate", "rhythms", "--data", str(tmp_path), "--database", "afdb", "--no-baseline", "--json"]
+    run = CliRunner().invoke(app, ask)
+    assert run.exit_code == 0, run.output
+    rows = {row["rhythm"]: row for row in json.loads(run.stdout)["tables"]["rhythms on afdb"]["rows"]}
+    assert (rows["af"]["patients"], rows["af"]["minutes"]) == (1, "0.5")
+    assert rows["junctional"]["patients"] == 1
+    write_record(tmp_path / "afdb", "04048", [(0.1, "+", "(WALTZ")])
+    run = CliRunner().invoke(app, ask)
+    assert run.exit_code == 2
+    assert "afdb/04048 at 0.1 s: rhythm '(WALTZ'" in run.stderr
 
 
 def test_each_rhythm_has_an_acute_class_and_a_model_class() -> None:

@@ -64,6 +64,14 @@ Report = Annotated[
 Predictions = Annotated[
     Path | None, typer.Option("--predictions", help="CSV of every prediction, to score with your own tools.")
 ]
+Databases = Annotated[
+    list[str],
+    typer.Option(
+        "--database",
+        help="Folder below `--data` to judge instead, in PhysioNet's layout, such as `afdb`; again for more. One that nothing was"
+        " learnt from is judged whole.",
+    ),
+]
 Baseline = Annotated[
     bool, typer.Option("--baseline/--no-baseline", help="Judge RR-interval AF detection, too.")
 ]
@@ -123,6 +131,7 @@ def rhythms(
     report: Report = None,
     predictions: Predictions = None,
     baseline: Baseline = True,
+    databases: Databases = ["mitdb", "vfdb"],  # noqa: B006
 ) -> None:
     """**Rhythms in long recordings**: sensitivity and +P by duration and by episode, as EC57 and `epicmp`
     count.
@@ -134,7 +143,7 @@ def rhythms(
         from ecgstream.evaluation import rr_baseline
 
         loaded, _ = _model_and_scorer(model)
-        result, pairs = protocol.run(data, loaded, split.value, done)
+        result, pairs = protocol.run(data, loaded, split.value, done, databases)
         if baseline:
             train = protocol.stream_references(data, loaded, "train", done, ("mitdb",), scored=False)
             result.tables += rr_baseline.rhythm_tables(train, pairs)
@@ -150,6 +159,7 @@ def beats_classes(
     as_json: AsJson = False,
     report: Report = None,
     predictions: Predictions = None,
+    databases: Databases = ["mitdb", "svdb"],  # noqa: B006
 ) -> None:
     """**Beat types between patients**: sensitivity and +P of ventricular and supraventricular ectopic beats
     (AAMI EC57).
@@ -161,7 +171,7 @@ def beats_classes(
         from ecgstream.evaluation.rhythms import stream_references
 
         loaded, _ = _model_and_scorer(model)
-        pairs = stream_references(data, loaded, split.value, done, protocol.DATABASES)
+        pairs = stream_references(data, loaded, split.value, done, databases)
         result = protocol.evaluate(pairs, loaded.beat_classes, model=loaded.name, split=split.value)
     show(result, data, as_json, report, predictions)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def told_plainly() -> Iterator[None]:
     """A user's mistake becomes one line on stderr and exit code 2."""
     from ecgstream.classifier import ModelError
+    from ecgstream.evaluation import BadReference
 
     try:
         yield
@@ -28,7 +29,7 @@ def told_plainly() -> Iterator[None]:
             raise
         typer.echo(f"{error.name} is needed to evaluate: pip install 'ecgstream[train]'", err=True)
         raise typer.Exit(2) from error
-    except (FileNotFoundError, ModelError) as error:
+    except (FileNotFoundError, ModelError, BadReference) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
 

@@ -26,7 +26,6 @@ from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction
 from ecgstream.evaluation.streaming import Stream
 from ecgstream.training.splits import MITDB_PACED
 
-DATABASES = ("mitdb", "svdb")
 TOLERANCE_S = 0.150
 REFERENCE_KINDS = ("N", "S", "V", "F", "Q", "-")  # "-": no beat there
 OUR_KINDS = ("N", "S", "V", "?", "-")  # "?": a beat without a class, "-": none found

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.evaluation import statistics
+from ecgstream.evaluation import BadReference, statistics
 from ecgstream.evaluation.labels import CENTRE_S, labels_of
 from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
 from ecgstream.evaluation.streaming import Model, Source, Stream, stream_records
@@ -69,14 +69,16 @@ def steps_of(path: Path, n_steps: int) -> Labels:
         episodes = json.loads(path.read_text())["episodes"]
         spans = sorted((int(e["onset"]), str(e["rhythm_name"])) for e in episodes)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not an episode file: {error!r}") from error
+        raise BadReference(f"{path}: not an episode file: {error!r}") from error
     if not spans:
-        raise ValueError(f"{path}: no episodes")
+        raise BadReference(f"{path}: no episodes")
     labels = np.full(n_steps, -1, np.int64)
     for onset, name in spans:  # each lasts until the next one's onset
         said = RELABEL.get(name, name)
         if said not in CLASSES:
-            raise ValueError(f"{path}: rhythm_name {name!r}, expected one of {sorted({*CLASSES, *RELABEL})}")
+            raise BadReference(
+                f"{path}: rhythm_name {name!r}, expected one of {sorted({*CLASSES, *RELABEL})}"
+            )
         first = int((max(0, onset - 1) + STEP // 2) // STEP)
         labels[first:] = CLASSES.index(said)
     return labels
@@ -92,7 +94,7 @@ def read_test_set(folder: Path) -> list[TestRecord]:
         n_steps = len(samples) // STEP
         committee = sorted(path.parent.glob(f"{path.stem}_grp*.episodes.json"))
         if len(committee) != 1:
-            raise ValueError(f"{path}: expected one {path.stem}_grpN.episodes.json, found {len(committee)}")
+            raise BadReference(f"{path}: expected one {path.stem}_grpN.episodes.json, found {len(committee)}")
         others = sorted(path.parent.glob(f"{path.stem}_rev*.episodes.json"))
         record = TestRecord(
             path.stem, samples, steps_of(committee[0], n_steps), [steps_of(p, n_steps) for p in others]

@@ -19,6 +19,7 @@ import numpy as np
 import wfdb
 from numpy.typing import NDArray
 
+from ecgstream.evaluation import BadReference
 from ecgstream.training.corpus import AAMI
 from ecgstream.training.splits import patient_of, split_of
 
@@ -28,7 +29,7 @@ RHYTHM_OF: dict[str, str | None] = {
     "SVTA": "svt",
     "B": "bigeminy", "T": "trigeminy",
     "IVR": "idioventricular", "VER": "idioventricular",
-    "NOD": "junctional",
+    "NOD": "junctional", "J": "junctional",
     "BI": "block", "BII": "block",
     "P": "paced", "PM": "paced",
     "VT": "vt",
@@ -82,11 +83,12 @@ def records_of(data: Path, database: str, split: str = "dev") -> list[str]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected PhysioNet's {database} there")
     names = sorted(path.stem for path in folder.glob("*.atr"))
-    return [name for name in names if split in ("all", split_of(database, name))]
+    with_signal = [name for name in names if wfdb.rdheader(str(folder / name)).n_sig]  # AFDB has two without
+    return [name for name in with_signal if split in ("all", split_of(database, name))]
 
 
 def read_reference(data: Path, database: str, record: str) -> Reference:
-    """Read one record's ``.atr``. Raises `KeyError` naming a rhythm outside the vocabulary."""
+    """Read one record's ``.atr``. Raises `BadReference` naming a rhythm outside the vocabulary."""
     path = str(data / database / record)
     header = wfdb.rdheader(path)
     marks = wfdb.rdann(path, "atr")
@@ -98,8 +100,8 @@ def read_reference(data: Path, database: str, record: str) -> Reference:
         name = note.strip("\x00").strip()
         if symbol == "+" and name.startswith("("):
             if name[1:] not in RHYTHM_OF:
-                raise KeyError(
-                    f"{database}/{record} at {at_s:.1f} s: rhythm {name!r} is not in the vocabulary"
+                raise BadReference(
+                    f"{database}/{record} at {at_s:.1f} s: rhythm {name!r}, expected one of {', '.join(RHYTHM_OF)}"
                 )
             changes.append((float(at_s), name[1:]))
         elif symbol in "[]":
@@ -154,7 +156,7 @@ def read_cinc_labels(data: Path, split: str = "dev") -> dict[str, str]:
     with path.open(newline="") as file:
         for record, label in csv.reader(file):
             if label not in CINC_CLASSES:
-                raise ValueError(f"{path}: {record}: expected a label of {CINC_CLASSES}, got {label!r}")
+                raise BadReference(f"{path}: {record}: expected a label of {CINC_CLASSES}, got {label!r}")
             present = (folder / "training2017" / f"{record}.hea").is_file()
             if present and split in ("all", split_of("cinc2017", record)):
                 labels[record] = label

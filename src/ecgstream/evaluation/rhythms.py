@@ -39,7 +39,6 @@ from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import Estimate
 from ecgstream.evaluation.streaming import Model, Stream, read_source, stream_records, unscored
 
-DATABASES = ("mitdb", "vfdb")
 UNTRAINED = "vfdb"  # its rhythms are not learnt from, so all of its patients are judged
 COLUMNS = (
     "rhythm", "patients", "minutes", "duration Se", "duration +P", "duration Sp", "readable Se",
@@ -240,7 +239,7 @@ def _details(
 
 
 def run(
-    data: Path, model: Model, split: str, done: Callable[[Stream], None], databases: Sequence[str] = DATABASES
+    data: Path, model: Model, split: str, done: Callable[[Stream], None], databases: Sequence[str]
 ) -> tuple[Evaluation, list[tuple[Reference, Stream]]]:
     """Stream the annotated records of a split, and all of `UNTRAINED`, and judge their rhythms."""
     pairs = []
