@@ -28,8 +28,8 @@ def by_definition(frames: Values) -> Values:
 
 def pushed(held: HeldSums, slot: int, seconds: Values) -> Values:
     for k, second in enumerate(seconds):
-        told = held.push(np.array([slot]), second[None], np.array([min(k + 1, SECONDS)]))
-    return told[0]
+        told: Values = held.push(np.array([slot]), second[None], np.array([min(k + 1, SECONDS)]))[0]
+    return told
 
 
 def test_a_window_is_the_sum_of_its_known_seconds(values: Values) -> None:
