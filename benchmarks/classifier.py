@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 
 from ecgstream import classifier
 from ecgstream.training import stanford
+from ecgstream.training.calibrate import Calibration
 from ecgstream.training.export import export
 from ecgstream.training.network import FS_HZ, Network, scaled
 
@@ -35,8 +36,15 @@ WINDOW_S, BATCH = 30, 32
 def untrained(folder: Path) -> Path:
     """A model folder of a network with random weights."""
     torch.manual_seed(0)
-    once = {"rhythm": 1.0, "acute": 1.0}
-    export(Network().eval(), [], folder, thresholds={}, temperatures=once, training={}, metrics={})
+    export(
+        Network().eval(),
+        [],
+        folder,
+        rhythm_calibration=Calibration(),
+        acute_temperature=1.0,
+        training={},
+        metrics={},
+    )
     return folder
 
 

@@ -19,6 +19,7 @@ class FakeModel(NamedTuple):
     acute_classes: tuple[str, ...] = ("organised", "vt", "vf", "asystole", "noise")
     rhythm_classes: tuple[str, ...] = ("sinus", "af", "svt", "bigeminy", "trigeminy", "other", "noise")
     thresholds: Mapping[str, float] = MappingProxyType({"af": 0.4})
+    record_weights: Mapping[str, float] = MappingProxyType({})
 
 
 class FakeScores(NamedTuple):

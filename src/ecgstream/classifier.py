@@ -1,6 +1,6 @@
 """The served network: a model folder loaded and checked, and a scorer that carries many streams through it.
 
-A model folder holds `model.json` (`ModelSpec`: rate, horizons, classes, thresholds, calibration, training, metrics and the
+A model folder holds `model.json` (`ModelSpec`: rate, horizons, classes, operating points, calibration, training, metrics and the
 sha256 of each file), three ONNX graphs and the same weights as safetensors. `encoder.onnx` takes one second of each stream and
 the last inputs of its convolutions and gives eight frames a stream: each sample is convolved once. `rhythm.onnx` judges the last
 30 s by sums over their frames (`ecgstream.pooling`), `acute.onnx` the frames of the last 5 s. ONNX Runtime's result for a stream
@@ -60,7 +60,9 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     beat_field_samples: int
     memories: list[tuple[int, int]]
     thresholds: dict[str, float]
-    calibration: dict[str, float]
+    record_weights: dict[str, float]
+    temperatures: dict[str, float]
+    rhythm_offsets: dict[str, float]
     training: dict[str, Any]
     metrics: dict[str, Any]
     sha256: dict[str, str]
@@ -97,6 +99,11 @@ class Model(NamedTuple):
     def thresholds(self) -> dict[str, float]:
         """Operating points: the probability below which a rhythm isn't named, where it has one."""
         return self.spec.thresholds
+
+    @property
+    def record_weights(self) -> dict[str, float]:
+        """What the probability of each of CinC 2017's labels weighs where a whole recording gets one of them."""
+        return self.spec.record_weights
 
 
 def named(

@@ -153,6 +153,7 @@ class CountingScorer:
 class NamedModel:
     name, beat_classes, acute_classes, rhythm_classes = "m@0", BEATS, ACUTE, RHYTHMS
     thresholds: ClassVar[dict[str, float]] = {}
+    record_weights: ClassVar[dict[str, float]] = {}
 
 
 def test_streaming_gives_a_row_a_second_and_waits_for_beats() -> None:

@@ -1,5 +1,7 @@
 """CinC 2017, rhythms by duration and episode, and the RR baseline, against cases counted by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -54,17 +56,14 @@ def test_af_is_named_from_its_operating_point_on() -> None:
     rows = np.array([[0.1, 0.5, 0.4], [0.05, 0.6, 0.35], [0.3, 0.35, 0.35]])
     assert named(rows, ("sinus", "af", "other"), {"af": 0.55}).tolist() == [2, 1, 2]
     assert named(rows, ("sinus", "af", "other"), {}).tolist() == [1, 1, 1]
+
+
+def test_a_record_s_label_is_the_most_likely_by_weight() -> None:
     shares = {"a": np.array([0.1, 0.5, 0.4, 0.0])}
-    found = cinc2017.evaluate(
-        {"a": "O"},
-        shares,
-        {"a": 0.0},
-        model="m",
-        split="dev",
-        duration_s={"a": 30.0},
-        thresholds={"af": 0.55},
-    )
-    assert [p.label for p in found.predictions] == ["O"]
+    arguments: dict[str, Any] = {"model": "m", "split": "dev", "duration_s": {"a": 30.0}}
+    for weights, label in (({}, "A"), ({"O": 1.3}, "O"), ({"O": 1.3, "A": 1.1}, "A")):
+        found = cinc2017.evaluate({"a": "O"}, shares, {"a": 0.0}, weights=weights, **arguments)
+        assert [p.label for p in found.predictions] == [label]
 
 
 def test_rhythm_duration_and_episodes_by_hand() -> None:

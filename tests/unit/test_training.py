@@ -14,6 +14,7 @@ from safetensors.torch import load_file  # noqa: E402
 from ecgstream.classifier import Scorer, load_model, score_record  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
 from ecgstream.training import course, examples, folds, learn  # noqa: E402
+from ecgstream.training.calibrate import Calibration, calibrate, cinc_scores  # noqa: E402
 from ecgstream.training.corpus import Packed  # noqa: E402
 from ecgstream.training.network import FIRST, RHYTHMS, Network, Shape, scaled  # noqa: E402
 from ecgstream.training.streaming import StreamingNetwork  # noqa: E402
@@ -78,10 +79,8 @@ def test_a_record_and_a_stream_score_as_served_as_they_do_in_training() -> None:
         for n in (9 * 128 + 17, 30 * 128, 61 * 128)
     ]
     records = [record(signal=signal) for signal in [*signals, signals[0][:600]]]
-    sharper = learn.predict_records(network, records, torch.device("cpu")) ** (
-        1 / model.spec.calibration["rhythm"]
-    )
-    trained = sharper / sharper.sum(1, keepdims=True)
+    calibration = Calibration(model.spec.temperatures["rhythm"], model.spec.rhythm_offsets)
+    trained = calibration.of(learn.predict_records(network, records, torch.device("cpu")))
     served = [score_record(model, r.signal.astype(np.float32)).rhythm for r in records]
     np.testing.assert_allclose(served, trained, atol=1e-5)
     assert np.isnan(served[3]).all(), "less than one frame reads"
@@ -92,9 +91,8 @@ def test_a_record_and_a_stream_score_as_served_as_they_do_in_training() -> None:
     with torch.no_grad():
         x = scaled(torch.from_numpy(stream)[None])[:, None, None, FIRST:]
         values = network.rhythm.values(network.encoder(x)[1])[:, -model.spec.rhythm.frames :]
-        logits = network.rhythm.pool(values, torch.ones(values.shape[:2]))
-    expected = torch.softmax(logits / model.spec.calibration["rhythm"], 1)
-    np.testing.assert_allclose(live, expected.numpy(), atol=1e-5)
+        p = torch.softmax(network.rhythm.pool(values, torch.ones(values.shape[:2])), 1)
+    np.testing.assert_allclose(live, calibration.of(p.numpy()), atol=1e-5)
 
 
 def test_the_scale_is_causal_and_forgets_after_five_seconds() -> None:
@@ -157,8 +155,35 @@ def test_cinc_scores_by_hand() -> None:
     p = np.zeros((5, len(RHYTHMS)), np.float32)
     for i, rhythm in enumerate(["sinus", "af", "af", "svt", "noise"]):
         p[i, RHYTHMS.index(rhythm)] = 1.0
-    scores = learn.cinc_scores(records, p)
+    scores = cinc_scores(records, p)
     assert scores == {"N": 0.6667, "A": 0.6667, "O": 1.0, "~": 1.0, "mean": 0.7778}
+    p[1, RHYTHMS.index("sinus")] = 0.6
+    assert cinc_scores(records, p, {"N": 2.0})["mean"] == 1.0
+    p[3] = np.nan
+    assert cinc_scores(records, p)["~"] == 0.6667, "too short to say: noise"
+
+
+def test_calibration_takes_back_what_the_loss_weighed_up_and_weights_raise_f1() -> None:
+    rng = np.random.default_rng(7)
+    believed = np.exp(rng.normal([1.5, -0.5, 0.5, -2.0], 1.5, (6000, 4)))
+    believed /= believed.sum(1, keepdims=True)
+    labels = ["NAO~"[rng.choice(4, p=p)] for p in believed]
+    said = believed**1.6 * [1.0, 3.0, 1.0, 0.5]
+    p = np.zeros((6000, len(RHYTHMS)))
+    p[:, [RHYTHMS.index(r) for r in ("sinus", "af", "other", "noise")]] = said / said.sum(1, keepdims=True)
+    records = [record(label=label) for label in labels]
+    found = calibrate(p[:3000], records[:3000])
+    assert found.temperature == pytest.approx(1.6, abs=0.15)
+    assert found.offsets["af"] == pytest.approx(-np.log(3.0) / 1.6, abs=0.2)
+    assert found.offsets["noise"] == pytest.approx(np.log(2.0) / 1.6, abs=0.3)
+    assert found.offsets["sinus"] == 0.0
+    calibrated = found.of(p[3000:])
+    np.testing.assert_allclose(calibrated[:, RHYTHMS.index("af")], believed[3000:, 1], atol=0.08)
+    before, after, weighed = (
+        cinc_scores(records[3000:], q, w)["mean"]
+        for q, w in ((p[3000:], None), (calibrated, None), (calibrated, found.record_weights))
+    )
+    assert weighed > max(before, after)
 
 
 def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
@@ -228,7 +253,7 @@ def test_one_command_from_folders_to_a_model_that_serves_and_a_stopped_run_goes_
     config = learn.Config(epochs=2, acute_epochs=1, n_cinc=8, n_annotated=4, stem=4, levels=(8, 8, 8))
     arguments = (config, tmp_path / "run", tmp_path / "cache", torch.device("cpu"))
     metrics = course.train_model(folders, tmp_path / "small", *arguments)
-    assert set(metrics) == {"cinc2017_dev", "cinc2017_tune", "acute_windows_out_of_fold"}
+    assert set(metrics) == {"cinc2017_dev", "cinc2017_tune_uncalibrated", "acute_windows_out_of_fold"}
     model = load_model(tmp_path / "small")
     scores = Scorer(model, 1).step(np.array([0]), np.zeros((1, 128), np.float32))
     assert scores.rhythm.shape == (1, len(RHYTHMS))

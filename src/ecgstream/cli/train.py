@@ -70,6 +70,10 @@ def train_folds(
     run: Annotated[
         Path, typer.Option(help="Folder of checkpoints and scores; a stopped run goes on from it.")
     ] = Path("runs/folds"),
+    fold: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=4, help="This fifth alone; may be given again. Two at once suit two cores."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 1,
     cache: Cache = CACHE,
     device: Device = "auto",
@@ -80,11 +84,12 @@ def train_folds(
     """
     folds, chosen = _trainer("folds", device)
     try:
-        scores = folds.cross_validate(data, run, cache.expanduser(), chosen, seed)
-    except FileNotFoundError as error:
+        tried = fold or range(folds.N_FOLDS)
+        scores = folds.cross_validate(data, run, cache.expanduser(), chosen, tried, seed)
+    except (FileNotFoundError, folds.course.ConfigError) as error:
         typer.echo(f"train-folds: {error}", err=True)
         raise typer.Exit(2) from error
-    for k, score in enumerate(scores):
+    for k, score in zip(tried, scores, strict=True):
         typer.echo(f"fold {k}: " + ", ".join(f"{name} {value:.3f}" for name, value in score.items()))
     for name, value in folds.summary(scores).items():
         typer.echo(f"{name}: {value['mean']:.3f}, sd {value['sd']:.3f} over folds")

@@ -5,8 +5,8 @@ The score is the mean of the F1 of N, A and O from the 4 x 4 table; the F1 of no
 challenge. The labels are those of REFERENCE-v3. The challenge names no patients, so the unit that is
 resampled for the intervals is the record, and they are narrower than they would be over patients.
 
-A record gets the label whose rhythm classes have the largest summed probability, A only from the model's
-operating point: N = sinus, A = af, ~ = noise, O = all others. Nothing is left out: a record that can't be read is
+A record gets the label whose rhythm classes (N = sinus, A = af, ~ = noise, O = all others) have the largest summed
+probability, each times the weight that is the model's operating point. Nothing is left out: a record that can't be read is
 called ``~`` and counts as such.
 """
 
@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.classifier import named
 from ecgstream.evaluation import statistics
 from ecgstream.evaluation.references import CINC_CLASSES, read_cinc_labels
 from ecgstream.evaluation.results import Confusion, Evaluation, Prediction, Table, Worst
@@ -40,10 +39,6 @@ def grouped(probabilities: NDArray[np.floating], rhythm_classes: Sequence[str]) 
     return out
 
 
-def _by_label(thresholds: Mapping[str, float]) -> dict[str, float]:
-    return {RHYTHM_OF[name]: point for name, point in thresholds.items() if name in RHYTHM_OF}
-
-
 def class_f1(counts: Floats) -> Floats:
     """F1 of N, A, O and ~ from 4 x 4 tables (..., 4, 4), rows the reference: (..., 4)."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
@@ -64,7 +59,7 @@ def evaluate(
     model: str,
     split: str,
     duration_s: Mapping[str, float],
-    thresholds: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Score predictions: for each record its label, the probabilities of N, A, O and ~, and the unreadable
     share of it.
@@ -72,7 +67,7 @@ def evaluate(
     records = sorted(labels)
     truth = np.array([CINC_CLASSES.index(labels[r]) for r in records], np.int64)
     claimed = np.array([shares[r] for r in records]).reshape(len(records), len(CINC_CLASSES))
-    said = named(claimed, CINC_CLASSES, _by_label(thresholds or {}))
+    said = (claimed * [(weights or {}).get(label, 1.0) for label in CINC_CLASSES]).argmax(axis=1)
     counts = np.zeros((len(records), 4, 4))
     counts[np.arange(len(records)), truth, said] = 1.0
     result = Evaluation("cinc2017", model, split)
@@ -175,7 +170,7 @@ def run(
         model=model.name,
         split=split,
         duration_s=duration_s,
-        thresholds=model.thresholds,
+        weights=model.record_weights,
     )
     return result, streams
 

@@ -36,7 +36,8 @@ from 4, SVT from 2, paced from 4 patients of MIT-BIH. CinC 2017's "other" teache
 
 ## Calibration and operating points
 
-Temperatures: {calibration}. Operating points (the probability below which a rhythm isn't named): {thresholds}. Chosen on a tenth of
+Temperatures: {temperatures}. Offsets of the rhythms' logits: {offsets}. Operating points: the probability below which a rhythm isn't
+named in a stream, {thresholds}; what each label's probability weighs where a whole recording gets one, {weights}. Chosen on a tenth of
 CinC 2017, by the weights as they were before that tenth was learnt (epoch {join_epoch}), and on VFDB out of fold.
 
 ## Measured while training
@@ -79,8 +80,10 @@ def write_card(folder: Path) -> None:
         split=training["split"],
         mitdb_dev=", ".join(dev["mitdb"]),
         svdb_dev=", ".join(dev["svdb"]),
-        calibration=_listed({k: round(v, 3) for k, v in spec.calibration.items()}),
+        temperatures=_listed({k: round(v, 3) for k, v in spec.temperatures.items()}),
+        offsets=_listed(spec.rhythm_offsets),
         thresholds=_listed(spec.thresholds),
+        weights=_listed(spec.record_weights),
         join_epoch=training["config"]["join_epoch"],
         metrics="\n".join(f"- {name}: {_listed(values)}" for name, values in spec.metrics.items()),
         files="\n".join(f"- `{name}` sha256 `{digest[:16]}…`" for name, digest in spec.sha256.items()),

@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from ecgstream.training import acute, corpus, learn, splits
+from ecgstream.training.calibrate import calibrate, cinc_scores
 from ecgstream.training.card import write_card
 from ecgstream.training.corpus import Packed
-from ecgstream.training.examples import CINC
 from ecgstream.training.export import export
-from ecgstream.training.network import RHYTHMS
 
 
 class ConfigError(ValueError):
@@ -33,6 +32,18 @@ def read_config(path: Path | None) -> learn.Config:
         return msgspec.convert(yaml.safe_load(path.read_text()) or {}, learn.Config)
     except (msgspec.ValidationError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def claim(run: Path, config: learn.Config) -> None:
+    """Make `run` the folder of runs of this configuration; `ConfigError` where it holds one of another."""
+    run.mkdir(parents=True, exist_ok=True)
+    kept = run / "config.json"
+    written = msgspec.json.encode(config)
+    if kept.exists() and kept.read_bytes() != written:
+        raise ConfigError(
+            f"{run}: holds a run of another configuration ({kept.read_text()}); give another --run folder"
+        )
+    kept.write_bytes(written)
 
 
 @dataclass(frozen=True)
@@ -69,14 +80,7 @@ def train_model(
     data: Path, out: Path, config: learn.Config, run: Path, cache: Path, device: torch.device
 ) -> dict[str, Any]:
     """Train and export; goes on from `run` where an earlier run of the same configuration stopped. Returns the metrics."""
-    run.mkdir(parents=True, exist_ok=True)
-    kept = run / "config.json"
-    written = msgspec.json.encode(config)
-    if kept.exists() and kept.read_bytes() != written:
-        raise ConfigError(
-            f"{run}: holds a run of another configuration ({kept.read_text()}); give another --run folder"
-        )
-    kept.write_bytes(written)
+    claim(run, config)
     material = gather(data, cache)
     network = learn.train(material.train, material.tune, material.noises, config, run, device)
     heads_started = time.monotonic()
@@ -92,13 +96,11 @@ def train_model(
     network.acute = head
     calibrating = learn.calibrating(network, config, run).to(device)
     tuned = learn.predict_records(calibrating, material.tune, device)
-    temperatures = {
-        "rhythm": rhythm_temperature(tuned, material.tune),
-        "acute": acute.temperature_of(logits, classes),
-    }
+    rhythm = calibrate(tuned, material.tune)
+    dev = rhythm.of(learn.predict_records(network, material.dev, device))
     metrics = {
-        "cinc2017_dev": learn.cinc_scores(material.dev, learn.predict_records(network, material.dev, device)),
-        "cinc2017_tune": learn.cinc_scores(material.tune, tuned),
+        "cinc2017_dev": cinc_scores(material.dev, dev, rhythm.record_weights),
+        "cinc2017_tune_uncalibrated": cinc_scores(material.tune, tuned),
         "acute_windows_out_of_fold": acute.summary(logits, classes, records),
     }
     training = {
@@ -112,13 +114,12 @@ def train_model(
         "data": "PhysioNet CinC 2017 (REFERENCE-v3), MIT-BIH Arrhythmia, MIT-BIH Supraventricular, MIT-BIH Malignant Ventricular Ectopy, "
         "MIT-BIH Noise Stress Test; ODC-By 1.0",
     }
-    thresholds = {"af": af_threshold(tuned, material.tune, temperatures["rhythm"])}
     export(
         network,
         folds,
         out,
-        thresholds=thresholds,
-        temperatures=temperatures,
+        rhythm_calibration=rhythm,
+        acute_temperature=acute.temperature_of(logits, classes),
         training=training,
         metrics=metrics,
     )
@@ -137,29 +138,3 @@ def _seconds(run: Path) -> int:
     """How long the epochs of a run took, over all its sittings."""
     lines = (run / "progress.jsonl").read_text().splitlines()
     return round(sum(float(msgspec.json.decode(line)["seconds"]) for line in lines))
-
-
-def rhythm_temperature(probabilities: NDArray[np.float32], records: list[Packed]) -> float:
-    """The temperature of least cross-entropy over CinC's four labels on records kept for it."""
-    log_p = np.log(np.maximum(probabilities, 1e-9))
-    right = np.array([[r in CINC[x.label] for r in RHYTHMS] for x in records])
-    known = ~np.isnan(probabilities).any(1)
-
-    def loss(t: float) -> float:
-        p = np.exp(log_p[known] / t)
-        return float(-np.log((p * right[known]).sum(1) / p.sum(1)).mean())
-
-    return float(min(np.exp(np.linspace(np.log(0.5), np.log(3.0), 60)), key=loss))
-
-
-def af_threshold(probabilities: NDArray[np.float32], records: list[Packed], temperature: float) -> float:
-    """The calibrated probability of AF at which its F1 is best on records kept for it."""
-    calibrated = np.maximum(probabilities, 1e-9) ** (1 / temperature)
-    p = calibrated[:, RHYTHMS.index("af")] / calibrated.sum(1)
-    truth = np.array([r.label == "A" for r in records])
-
-    def f1(t: float) -> float:
-        said = p >= t
-        return float(2 * (said & truth).sum() / max(1, said.sum() + truth.sum()))
-
-    return round(float(max(np.linspace(0.3, 0.8, 26), key=f1)), 2)

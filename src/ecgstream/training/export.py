@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ecgstream.classifier import FORMAT, Horizon, ModelSpec
 from ecgstream.training.acute import WINDOW, n_window_frames
+from ecgstream.training.calibrate import Calibration
 from ecgstream.training.examples import CROP
 from ecgstream.training.network import (
     ACUTE,
@@ -37,8 +38,8 @@ def export(
     folds: list[AcuteHead],
     out: Path,
     *,
-    thresholds: dict[str, float],
-    temperatures: dict[str, float],
+    rhythm_calibration: Calibration,
+    acute_temperature: float,
     training: dict[str, Any],
     metrics: dict[str, Any],
 ) -> None:
@@ -58,14 +59,14 @@ def export(
     _graph(streaming, (example_block(3), *memories), ["x", *names], outputs, out / "encoder.onnx")
     width = network.rhythm.project.out_channels
     told = network.rhythm.pooled(torch.rand(3, rhythm_frames, width), torch.ones(3, rhythm_frames))
-    verdict = RhythmVerdict(network, temperatures["rhythm"])
+    verdict = RhythmVerdict(network, rhythm_calibration)
     _graph(verdict, (told,), ["features"], ["probabilities"], out / "rhythm.onnx")
     frames, level = torch.rand(3, acute_frames, channels), torch.tensor([-2.3, 0.0, 2.2])
     heads = {"acute.onnx": network.acute} | {
         f"acute-fold-{k}.onnx": head.cpu() for k, head in enumerate(folds)
     }
     for name, head in heads.items():
-        acute = AcutePool(head, temperatures["acute"])
+        acute = AcutePool(head, acute_temperature)
         _graph(acute, (frames, level), ["values", "level"], ["probabilities"], out / name)
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors")
     files = ["encoder.onnx", "rhythm.onnx", "weights.safetensors", *heads]
@@ -92,8 +93,10 @@ def export(
         attentions=network.rhythm.attentions,
         beat_field_samples=context_field,
         memories=[(c.in_channels, reach(c)) for c in streaming.convolutions()],
-        thresholds=thresholds,
-        calibration=temperatures,
+        thresholds={"af": rhythm_calibration.af},
+        record_weights=rhythm_calibration.record_weights,
+        temperatures={"rhythm": rhythm_calibration.temperature, "acute": acute_temperature},
+        rhythm_offsets=rhythm_calibration.offsets,
         training=training,
         metrics=metrics,
         sha256={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ecgstream.training.calibrate import cinc_scores
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import CINC, CROP, Augmentation, Batch, Sampler
 from ecgstream.training.network import BEAT_WEIGHT, FRAME, FS_HZ, RHYTHMS, Network, Shape, alone, scaled
@@ -261,17 +262,3 @@ def predict_records(
         p[np.array(sizes) < field] = np.nan
         out[chosen] = p
     return out
-
-
-def cinc_scores(records: list[Packed], probabilities: NDArray[np.float32]) -> dict[str, float]:
-    """CinC 2017 F1 of each class and the mean of N, A and O, by the largest summed probability."""
-    labels = "NAO~"
-    columns = [[RHYTHMS.index(r) for r in CINC[label]] for label in labels]
-    summed = np.stack([probabilities[:, c].sum(1) for c in columns], 1)
-    said = np.array(list(labels))[np.argmax(summed, 1)]
-    truth = np.array([r.label for r in records])
-    f1 = {
-        c: 2 * float(((said == c) & (truth == c)).sum()) / max(1, int((said == c).sum() + (truth == c).sum()))
-        for c in labels
-    }
-    return {c: round(v, 4) for c, v in f1.items()} | {"mean": round((f1["N"] + f1["A"] + f1["O"]) / 3, 4)}

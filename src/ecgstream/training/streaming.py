@@ -8,10 +8,12 @@ frames that would read before the stream's start are void; all later ones are th
 import torch
 from torch import Tensor, nn
 
+from ecgstream.training.calibrate import Calibration
 from ecgstream.training.network import (
     BEAT_WEIGHT,
     FRAME,
     FS_HZ,
+    RHYTHMS,
     AcuteHead,
     Network,
     Residual,
@@ -80,14 +82,17 @@ class StreamingNetwork(nn.Module):
 
 
 class RhythmVerdict(nn.Module):
-    """What the rhythm head is told of a window (n, features) -> probabilities (n, classes)."""
+    """What the rhythm head is told of a window (n, features) -> calibrated probabilities (n, classes)."""
 
-    def __init__(self, network: Network, temperature: float) -> None:
+    offsets: Tensor
+
+    def __init__(self, network: Network, calibration: Calibration) -> None:
         super().__init__()
-        self.head, self.temperature = network.rhythm.eval(), temperature
+        self.head, self.temperature = network.rhythm.eval(), calibration.temperature
+        self.register_buffer("offsets", torch.tensor([calibration.offsets.get(r, 0.0) for r in RHYTHMS]))
 
     def forward(self, features: Tensor) -> Tensor:
-        return torch.softmax(self.head.classify(features) / self.temperature, 1)
+        return torch.softmax(self.head.classify(features) / self.temperature + self.offsets, 1)
 
 
 class AcutePool(nn.Module):
