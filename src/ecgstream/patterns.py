@@ -3,6 +3,8 @@
 Ventricular bigeminy is every second beat ventricular, trigeminy every third, three of them in a row at least. A network that looks at
 waves sees that there are ventricular beats, not in which order; so the order decides, here, in findings, events and evaluation alike.
 A beat without a class breaks the pattern. Supraventricular beats count as normal ones.
+
+The other way round, a rhythm says something of its beats: in AF none comes early, so none is supraventricular ectopic.
 """
 
 import re
@@ -14,6 +16,11 @@ PATTERNS = {
     "trigeminy": re.compile("N{0,2}V(?:NNV){2,}N{0,2}"),
 }
 NAMED_FROM = 0.5  # a window is called by a pattern in which half of its classed beats stand
+
+
+def kind_in(rhythm: str | None, kind: str) -> str:
+    """What a beat of this kind (N, S, V, Q) is in a rhythm of this name."""
+    return "N" if kind == "S" and rhythm == "af" else kind
 
 
 class Pattern(NamedTuple):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ecgstream.commits import WARM_ANYWAY_S, WARM_UP_S
 from ecgstream.messages import MISSING, Beat, Finding, Quality, Reason, Strip
-from ecgstream.patterns import PATTERNS, pattern_named
+from ecgstream.patterns import PATTERNS, kind_in, pattern_named
 from ecgstream.reassembly import Piece
 
 FS_HZ = 128
@@ -269,7 +269,11 @@ class SessionWindow:
             else {},
             heart_rate_bpm=rate,
             beats=[
-                Beat(epoch + int(beat.position * US_PER_SAMPLE + 0.5), beat.kind, beat.probability)
+                Beat(
+                    epoch + int(beat.position * US_PER_SAMPLE + 0.5),
+                    kind_in(rhythm, beat.kind),
+                    beat.probability,
+                )
                 for beat in self.beats
             ],
             signal=self._strip(epoch, start, window, ring) if with_signal else None,

@@ -5,7 +5,10 @@ import pytest
 
 from ecgstream.evaluation import acute, beat_classes, ventricular
 from ecgstream.evaluation.statistics import Estimate
-from evaluation_streams import ACUTE, BEATS, reference, stream
+from evaluation_streams import ACUTE, RHYTHMS, reference, stream
+from fakes import FakeModel
+
+MODEL = FakeModel(rhythm_classes=RHYTHMS)
 
 
 def test_beats_match_one_to_one_within_150_ms() -> None:
@@ -43,12 +46,20 @@ def test_learning_period_and_fibrillation_are_not_scored() -> None:
 def test_unclassified_beats_are_missed_and_shown() -> None:
     ref = reference(beats_s=[400.0, 401.0, 402.0, 403.0], kinds=list("VVNN"))
     ours = stream(beats_s=[400.0, 401.0, 402.0, 403.0], beats=["V", None, "N", "N"], unreadable=[403])
-    assert beat_classes.kinds_of(ours, BEATS).tolist() == ["V", "?", "N", "?"]
-    found = beat_classes.evaluate([(ref, ours)], BEATS, model="m", split="dev")
+    assert beat_classes.classes_of(ours, MODEL).tolist() == ["V", "?", "N", "?"]
+    found = beat_classes.evaluate([(ref, ours)], MODEL, "dev")
     row = dict(zip(found.table("beat classes").columns, found.table("beat classes").rows[0], strict=True))
     assert isinstance(row["VEB Se"], Estimate)
     assert row["VEB Se"].value == pytest.approx(0.5)
     assert row["without a class"] == pytest.approx(0.5)
+
+
+def test_in_af_no_beat_is_supraventricular_ectopic() -> None:
+    at = [400.0, 401.0, 402.0, 500.0]
+    ours = stream(
+        beats_s=at, beats=["S", "V", "N", "S"], rhythm=["sinus"] * 390 + ["af"] * 60 + ["sinus"] * 150
+    )
+    assert beat_classes.classes_of(ours, MODEL).tolist() == ["N", "V", "N", "S"]
 
 
 def test_paced_records_are_left_out() -> None:
@@ -56,7 +67,7 @@ def test_paced_records_are_left_out() -> None:
         (reference(r, beats_s=[400.0], kinds=["N"]), stream(r, beats_s=[400.0], beats=["N"]))
         for r in ("102", "100")
     ]
-    found = beat_classes.evaluate(pairs, BEATS, model="m", split="dev")
+    found = beat_classes.evaluate(pairs, MODEL, "dev")
     assert [row[0] for row in found.table("by record").rows] == ["mitdb/100"]
 
 

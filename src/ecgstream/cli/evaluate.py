@@ -172,7 +172,7 @@ def beats_classes(
 
         loaded, _ = _model_and_scorer(model)
         pairs = stream_references(data, loaded, split.value, done, databases)
-        result = protocol.evaluate(pairs, loaded.beat_classes, model=loaded.name, split=split.value)
+        result = protocol.evaluate(pairs, loaded, split.value)
     show(result, data, as_json, report, predictions)
 
 

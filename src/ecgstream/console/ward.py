@@ -2,7 +2,7 @@
 
 Findings overlap and, when something is wrong, come every second instead of every five. Each therefore
 counts for the seconds since the one before it (at most `MAX_STEP_S`), so that burdens are shares of
-readable time; a beat is counted once, `BEAT_DELAY_S` after it, when its class is known.
+readable time; a beat is counted once, `CLASS_DELAY_US` after it, when its class is known.
 
 AF burden: seconds called AF over seconds with a rhythm. PVC burden: V beats over all classified beats. Both
 over the trend. Bounded: `max_devices` devices (the longest silent leaves first, counted in `evicted`), one
@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.messages import Finding, Quality, Strip
+from ecgstream.tally import CLASS_DELAY_US
 
 RHYTHMS = ("sinus", "af", "svt", "bigeminy", "trigeminy", "idioventricular", "junctional", "block", "paced", "vt", "vf",
            "asystole", "other", "noise")  # fmt: skip
 MAX_STEP_S = 5
 ACUTE_SHOWN_S = 3
 _ACUTE = [RHYTHMS.index(name) for name in ("vt", "vf", "asystole")]
-BEAT_DELAY_S = 5
 RECENT_FINDINGS = 120
 MINUTE_US = 60_000_000
 
@@ -123,7 +123,7 @@ class Ward:
                 place["rate_high"] = rate if first else max(rate, place["rate_high"])
                 place["rate_sum"] += rate
                 place["rate_n"] += 1
-        until_us = finding.end_us - BEAT_DELAY_S * 1_000_000
+        until_us = finding.end_us - CLASS_DELAY_US
         for beat in finding.beats:
             if device.counted_us < beat.at_us <= until_us and beat.kind in "NSV":
                 minute = self._bin(device, beat.at_us)

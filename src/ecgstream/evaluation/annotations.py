@@ -80,7 +80,9 @@ def notes_of(stream: Stream, model: Model) -> list[Note]:
     def at(time_s: float) -> int:
         return min(max(0, round(time_s * fs_hz)), max(0, n - 1))
 
-    notes = [Note(at(time_s), kind) for time_s, kind in zip(stream.beats_s, kinds_of(stream), strict=True)]
+    notes = [
+        Note(at(time_s), kind) for time_s, kind in zip(stream.beats_s, kinds_of(stream, model), strict=True)
+    ]
     for start, end, readable in _spells(stream.readable.tolist()):
         if not readable:
             notes += [Note(at(start), "~", SHUTDOWN), Note(at(end), "~", READABLE)]

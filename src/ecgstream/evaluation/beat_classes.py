@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation import statistics
+from ecgstream.evaluation.labels import kinds_of
 from ecgstream.evaluation.references import LEARNING_S, Reference
 from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
-from ecgstream.evaluation.streaming import Stream
+from ecgstream.evaluation.streaming import Model, Stream
 from ecgstream.training.splits import MITDB_PACED
 
 TOLERANCE_S = 0.150
@@ -107,21 +108,19 @@ def figures(counts: Floats) -> Figures:
     )
 
 
-def kinds_of(stream: Stream, classes: Sequence[str]) -> NDArray[np.str_]:
+def classes_of(stream: Stream, model: Model) -> NDArray[np.str_]:
     """The class given to each of our beats, ``?`` where none was: (m,)."""
-    known = ~np.isnan(stream.beats).any(axis=1)
+    given = np.array(kinds_of(stream, model), dtype="U1")
+    known = given != "Q"
     if len(stream.readable):
         second = np.clip(stream.beats_s.astype(np.int64), 0, len(stream.readable) - 1)
         known &= stream.readable[second]
-    best = np.nan_to_num(stream.beats).argmax(axis=1)
-    return np.where(known, np.array(classes, dtype="U1")[best], "?")
+    return np.where(known, given, "?")
 
 
-def evaluate(
-    pairs: Sequence[tuple[Reference, Stream]], classes: Sequence[str], *, model: str, split: str
-) -> Evaluation:
+def evaluate(pairs: Sequence[tuple[Reference, Stream]], model: Model, split: str) -> Evaluation:
     """Judge the streams' beats, one row a database."""
-    result = Evaluation("beats-classes", model, split)
+    result, classes = Evaluation("beats-classes", model.name, split), model.beat_classes
     rows: list[tuple[Cell, ...]] = []
     records: list[tuple[Cell, ...]] = []
     total = np.zeros((len(REFERENCE_KINDS), len(OUR_KINDS)))
@@ -132,21 +131,22 @@ def evaluate(
     for database in dict.fromkeys(reference.database for reference, _ in pairs):
         chosen = [(r, s) for r, s in pairs if r.database == database]
         patients = [r.patient for r, _ in chosen]
-        counts = np.array([tally(r, s.beats_s, kinds_of(s, classes)) for r, s in chosen])
+        given = [classes_of(s, model) for _, s in chosen]
+        counts = np.array([tally(r, s.beats_s, said) for (r, s), said in zip(chosen, given, strict=True)])
         total += counts.sum(axis=0)
         rows.append(_row(database, patients, counts))
-        for (reference, stream), count in zip(chosen, counts, strict=True):
+        for (reference, stream), said, count in zip(chosen, given, counts, strict=True):
             one = figures(count[None])
             name, n_v, n_s = f"{database}/{reference.record}", int(count[2].sum()), int(count[1].sum())
             v, s = (one.veb_se, one.veb_ppv), (one.sveb_se, one.sveb_ppv)
             records.append((name, n_v, *(float(x[0]) for x in v), n_s, *(float(x[0]) for x in s)))
-            wrong += _worst(reference, stream, classes, count)
-            said = kinds_of(stream, classes)
+            wrong += _worst(reference, stream, classes, said, count)
             pair = match(reference.beats_s, stream.beats_s)
             judged = (pair >= 0) & np.isin(reference.kinds, classes) & (reference.beats_s >= LEARNING_S)
             judged[judged] &= said[pair[judged]] != "?"
-            right.append(said[pair[judged]] == reference.kinds[judged])
-            top.append(stream.beats[pair[judged]].max(axis=1) if judged.any() else np.empty(0, np.float32))
+            shares = stream.beats[pair[judged]].reshape(-1, len(classes))
+            right.append(np.array(classes)[shares.argmax(axis=1)] == reference.kinds[judged])
+            top.append(shares.max(axis=1, initial=0.0))
             result.predictions += _predictions(reference, stream, classes, said)
     note = "AAMI EC57, between patients, from 5:00; 95 % intervals over patients."
     result.tables.append(Table("beat classes", COLUMNS, rows, note))
@@ -183,9 +183,8 @@ def _row(database: str, patients: Sequence[str], counts: Floats) -> tuple[Cell, 
 
 
 def _worst(
-    reference: Reference, stream: Stream, classes: Sequence[str], count: Floats
+    reference: Reference, stream: Stream, classes: Sequence[str], said: NDArray[np.str_], count: Floats
 ) -> list[tuple[int, Worst]]:
-    said = kinds_of(stream, classes)
     pair = match(reference.beats_s, stream.beats_s)
     found = np.array([k if p < 0 else said[p] for k, p in zip(reference.kinds, pair, strict=True)])
     amiss = (pair >= 0) & np.isin(reference.kinds, classes) & (found != reference.kinds) & (found != "?")

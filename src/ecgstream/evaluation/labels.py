@@ -7,8 +7,9 @@ import numpy as np
 from ecgstream.classifier import named
 from ecgstream.evaluation import spans
 from ecgstream.evaluation.references import Interval
-from ecgstream.evaluation.streaming import Stream
-from ecgstream.patterns import PATTERNS, pattern_named
+from ecgstream.evaluation.streaming import Model, Stream
+from ecgstream.patterns import PATTERNS, kind_in, pattern_named
+from ecgstream.tally import CLASS_DELAY_US
 
 WINDOW_S, CENTRE_S = 30, 15
 BEATS = ("N", "S", "V")
@@ -23,7 +24,7 @@ def labels_of(
     known = stream.readable & ~np.isnan(stream.rhythm).any(axis=1)
     waves = np.where(np.isin(classes, list(PATTERNS)), -1.0, np.nan_to_num(stream.rhythm))
     best = np.where(known, named(waves, classes, thresholds or {}), -1)
-    kinds = kinds_of(stream)
+    kinds = _kinds(stream)
     ends = np.searchsorted(stream.beats_s, np.arange(len(best)) + 1.0)
     starts = np.searchsorted(stream.beats_s, np.arange(len(best)) + 1.0 - WINDOW_S)
     return [
@@ -32,8 +33,14 @@ def labels_of(
     ]
 
 
-def kinds_of(stream: Stream) -> list[str]:
-    """The class of each beat, Q where the network gave none."""
+def kinds_of(stream: Stream, model: Model) -> list[str]:
+    """The class of each beat, Q where the network gave none, as the finding tells it by which beats are counted."""
+    labels = labels_of(stream, model.rhythm_classes, model.thresholds)
+    counted = np.minimum(stream.beats_s + CLASS_DELAY_US / 1e6, len(labels) - 1).astype(np.int64)
+    return [kind_in(labels[at], kind) for at, kind in zip(counted, _kinds(stream), strict=True)]
+
+
+def _kinds(stream: Stream) -> list[str]:
     return ["Q" if np.isnan(share).any() else BEATS[int(share.argmax())] for share in stream.beats]
 
 

@@ -45,7 +45,7 @@ def draw(stream: Stream, model: Model, from_s: float, to_s: float, path: Path) -
     rows = int(np.ceil((to_s - from_s) / ROW_S - 1e-9))
     raw = stream.source.samples * (stream.source.uv_per_lsb / 1000.0)
     filtered = np.empty(0) if stream.signal is None else stream.signal / 1000.0
-    rhythms = rhythm_by_second(stream, model)
+    rhythms, kinds = rhythm_by_second(stream, model), kinds_of(stream, model)
     with mpl.rc_context({"svg.fonttype": "none", "font.size": 8}):
         figure = Figure(figsize=(11.5, 0.5 + 3.9 * rows), layout="constrained")
         axes = figure.subplots(3 * rows, 1, height_ratios=[1.6, 1.6, 0.42] * rows, squeeze=False)[:, 0]
@@ -54,7 +54,7 @@ def draw(stream: Stream, model: Model, from_s: float, to_s: float, path: Path) -
             upper, lower, band = axes[3 * row : 3 * row + 3]
             _trace(upper, raw, stream.source.fs_hz, start_s, "as recorded [mV]")
             _trace(lower, filtered, FS_HZ, start_s, "filtered [mV]")
-            _beats(lower, stream, start_s)
+            _beats(lower, stream, kinds, start_s)
             _bands(band, stream, rhythms, start_s)
         axes[0].set_title(f"{stream.source.record}, {stream.source.fs_hz:g} Hz, {model.name}", loc="left")
         axes[-1].set_xlabel("s")
@@ -86,9 +86,9 @@ def _trace(axes: Any, signal_mv: NDArray[Any], fs_hz: float, start_s: float, lab
     axes.set_ylabel(label)
 
 
-def _beats(axes: Any, stream: Stream, start_s: float) -> None:
+def _beats(axes: Any, stream: Stream, kinds: list[str], start_s: float) -> None:
     top = axes.get_ylim()[1]
-    for time_s, kind in zip(stream.beats_s, kinds_of(stream), strict=True):
+    for time_s, kind in zip(stream.beats_s, kinds, strict=True):
         if start_s <= time_s < start_s + ROW_S:
             axes.annotate(
                 kind, (time_s, top), xytext=(0, -2), textcoords="offset points", ha="center", va="top",
