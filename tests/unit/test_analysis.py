@@ -119,6 +119,16 @@ def test_a_reader_that_begins_in_the_middle_is_silent_until_it_is_warm() -> None
     assert min(f.window for f in read(log, 0).findings) == 0
 
 
+def test_a_finding_that_names_af_holds_no_supraventricular_ectopy() -> None:
+    made = window(65)
+    for i, beat in enumerate(made.beats):
+        beat.kind = "NSV"[i % 3]
+    for row, s_or_n in ((SINUS, "S"), ([0.1, 0.9, *SINUS[2:]], "N")):
+        found = made.finding(MODEL, row, CALM, 0.2, RING)
+        assert found is not None
+        assert {beat.kind for beat in found.beats} == {"N", "V", s_or_n}
+
+
 def test_a_gap_is_missing_in_the_strip_and_named() -> None:
     samples = ecg(100 * 60, 100.0)
     log = [

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecgstream.patterns import PATTERNS, find_pattern, pattern_named
+from ecgstream.patterns import PATTERNS, find_pattern, kind_in, pattern_named
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,8 @@ def test_a_share_is_a_share_and_its_ends_are_beats(kinds: str) -> None:
             assert 0 < found.share <= 1
             assert 0 <= found.first < found.last < len(kinds)
             assert "V" in kinds[found.first : found.last + 1]
+
+
+def test_in_af_an_early_beat_is_a_beat_like_any() -> None:
+    assert [kind_in("af", kind) for kind in "NSVQ"] == ["N", "N", "V", "Q"]
+    assert [kind_in(rhythm, "S") for rhythm in ("sinus", "other", None)] == ["S"] * 3
