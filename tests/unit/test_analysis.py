@@ -122,7 +122,7 @@ def test_a_reader_that_begins_in_the_middle_is_silent_until_it_is_warm() -> None
 def test_a_finding_that_names_af_holds_no_supraventricular_ectopy() -> None:
     made = window(65)
     for i, beat in enumerate(made.beats):
-        beat.kind = "NSV"[i % 3]
+        beat.kind = "NSNSV"[i % 5]
     for row, s_or_n in ((SINUS, "S"), ([0.1, 0.9, *SINUS[2:]], "N")):
         found = made.finding(MODEL, row, CALM, 0.2, RING)
         assert found is not None
