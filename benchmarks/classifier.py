@@ -4,7 +4,7 @@ Stanford's network.
     python benchmarks/classifier.py [MODEL_FOLDER]
 
 All on one thread, in one run, in turns (the median of `ROUNDS`). "Served" is `ecgstream.classifier.Scorer`
-in ONNX Runtime with one finding a second from each of `STREAMS` streams. "Anew" is the same network in
+in ONNX Runtime with one finding a second from each of 64 streams. "Anew" is the same network in
 torch eager on each whole 30-s window, batches of 32. Stanford's is the 34-layer network of Rajpurkar et al.
 2017 in torch eager on 30 s at 200 Hz. Without a folder the network is untrained: its speed doesn't depend
 on its weights.
@@ -24,12 +24,12 @@ import torch
 from safetensors.torch import load_file
 
 from ecgstream import classifier
+from ecgstream.evaluation.speed import ROUNDS, served
 from ecgstream.training import stanford
 from ecgstream.training.calibrate import Calibration
 from ecgstream.training.export import export
 from ecgstream.training.network import FS_HZ, Network, scaled
 
-STREAMS, SECONDS, ROUNDS = 64, 20, 5
 WINDOW_S, BATCH = 30, 32
 
 
@@ -46,25 +46,6 @@ def untrained(folder: Path) -> Path:
         metrics={},
     )
     return folder
-
-
-def served(model: classifier.Model) -> Callable[[], int]:
-    """One finding a second from each stream, warm: windows scored."""
-    scorer = classifier.Scorer(model, STREAMS)
-    slots = np.arange(STREAMS, dtype=np.int64)
-    rng = np.random.default_rng(0)
-    blocks = (200 * rng.standard_normal((WINDOW_S + SECONDS, STREAMS, FS_HZ))).astype(np.float32)
-    for block in blocks[:WINDOW_S]:
-        scores = scorer.step(slots, block)
-    assert not np.isnan(scores.rhythm).any()
-    assert not np.isnan(scores.acute).any()
-
-    def run() -> int:
-        for block in blocks[WINDOW_S:]:
-            scorer.step(slots, block)
-        return STREAMS * SECONDS
-
-    return run
 
 
 def anew(network: Network) -> Callable[[], int]:

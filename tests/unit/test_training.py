@@ -1,6 +1,7 @@
 """Training: what is learnt from, the streaming form of the network, and a whole small run from folders to a model folder."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ wfdb = pytest.importorskip("wfdb")
 from safetensors.torch import load_file  # noqa: E402
 
 from ecgstream.classifier import Scorer, load_model, score_record  # noqa: E402
+from ecgstream.evaluation.results import Evaluation, Table  # noqa: E402
+from ecgstream.evaluation.statistics import Estimate  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
 from ecgstream.training import course, examples, folds, learn  # noqa: E402
 from ecgstream.training.calibrate import Calibration, calibrate, cinc_scores  # noqa: E402
+from ecgstream.training.card import write_card  # noqa: E402
 from ecgstream.training.corpus import Packed  # noqa: E402
 from ecgstream.training.network import FIRST, RHYTHMS, Network, Shape, scaled  # noqa: E402
 from ecgstream.training.streaming import StreamingNetwork  # noqa: E402
@@ -268,3 +272,22 @@ def test_one_command_from_folders_to_a_model_that_serves_and_a_stopped_run_goes_
 def test_folds_are_summed_up_by_mean_and_spread() -> None:
     found = folds.summary([{"A": 0.7, "mean": 0.80}, {"A": 0.8, "mean": 0.84}])
     assert found == {"A": {"mean": 0.75, "sd": 0.0707}, "mean": {"mean": 0.82, "sd": 0.0283}}
+
+
+def test_a_card_tells_what_was_measured_or_how_to_measure_it(tmp_path: Path) -> None:
+    shutil.copy(shipped_model() / "model.json", tmp_path)
+    write_card(tmp_path)
+    assert "`ecgstream evaluate card" in (tmp_path / "README.md").read_text()
+    score = Table("score", ("figure", "value"), [("F1 A", Estimate(0.826, 0.773, 0.873))], "By record.")
+    long = Table("by record", ("record", "Se"), [("100", 0.9)])
+    write_card(tmp_path, [Evaluation("cinc2017", "m", "dev", [score, long])], 6543.2)
+    text = (tmp_path / "README.md").read_text()
+    for expected in (
+        "### cinc2017: score",
+        "| F1 A | 82.6 (77.3–87.3) |",
+        "By record.",
+        "6,543 windows a second",
+    ):
+        assert expected in text
+    assert "by record |" not in text
+    assert "| 100 |" not in text

@@ -5,11 +5,14 @@ import importlib.util
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecgstream.cli.evaluation_output import progress, show, told_plainly
+
+if TYPE_CHECKING:
+    from ecgstream.classifier import Model
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -102,22 +105,9 @@ def cinc2017(
     test set, a vote of 45 algorithms 0.87.
     """
     with told_plainly(), progress() as done:
-        from ecgstream.evaluation import cinc2017 as protocol
-        from ecgstream.evaluation import rr_baseline
-        from ecgstream.evaluation.references import read_cinc_labels
+        from ecgstream.evaluation import protocols
 
-        loaded, score = _model_and_scorer(model)
-        result, streams = protocol.run(data, loaded, score, split.value, done)
-        if baseline:
-            labels, fitting = (
-                read_cinc_labels(data, "all"),
-                protocol.front_end_only(data, loaded, "train", done),
-            )
-            said = {p.record: p.label for p in result.predictions}
-            judged = [(labels[s.source.record], s) for s in streams]
-            train = [(labels[s.source.record], s) for s in fitting]
-            ours = [said[s.source.record] for s in streams]
-            result.tables.append(rr_baseline.cinc_table(train, judged, ours))
+        result = protocols.cinc2017(data, _model(model), split.value, done, baseline=baseline)
     show(result, data, as_json, report, predictions)
 
 
@@ -139,14 +129,11 @@ def rhythms(
     On mitdb, and on vfdb, whose rhythms the long horizon is not trained on.
     """
     with told_plainly(), progress() as done:
-        from ecgstream.evaluation import rhythms as protocol
-        from ecgstream.evaluation import rr_baseline
+        from ecgstream.evaluation import protocols
 
-        loaded, _ = _model_and_scorer(model)
-        result, pairs = protocol.run(data, loaded, split.value, done, databases)
-        if baseline:
-            train = protocol.stream_references(data, loaded, "train", done, ("mitdb",), scored=False)
-            result.tables += rr_baseline.rhythm_tables(train, pairs)
+        result = protocols.rhythms(
+            data, _model(model), split.value, done, baseline=baseline, databases=databases
+        )
     show(result, data, as_json, report, predictions)
 
 
@@ -167,12 +154,9 @@ def beats_classes(
     On mitdb and svdb, from 5:00, matched within 150 ms, records with paced beats left out.
     """
     with told_plainly(), progress() as done:
-        from ecgstream.evaluation import beat_classes as protocol
-        from ecgstream.evaluation.rhythms import stream_references
+        from ecgstream.evaluation import protocols
 
-        loaded, _ = _model_and_scorer(model)
-        pairs = stream_references(data, loaded, split.value, done, databases)
-        result = protocol.evaluate(pairs, loaded, split.value)
+        result = protocols.beats_classes(data, _model(model), split.value, done, databases=databases)
     show(result, data, as_json, report, predictions)
 
 
@@ -193,8 +177,7 @@ def acute(
     with told_plainly(), progress() as done:
         from ecgstream.evaluation import acute as protocol
 
-        loaded, _ = _model_and_scorer(model)
-        result = protocol.run(data, loaded, split.value, done)
+        result = protocol.run(data, _model(model), split.value, done)
     show(result, data, as_json, report, predictions)
 
 
@@ -215,17 +198,32 @@ def cardiologists(
     with told_plainly(), progress() as done:
         from ecgstream.evaluation import cardiologists as protocol
 
-        loaded, _ = _model_and_scorer(model)
-        result = protocol.run(data, loaded, done)
+        result = protocol.run(data, _model(model), done)
     show(result, data, as_json, report, predictions)
 
 
-def _model_and_scorer(folder: Path | None) -> tuple[Any, Callable[[Any], Any]]:
+@evaluate.command()
+def card(
+    *,
+    data: Data,
+    model: Annotated[Path, typer.Option("--model", help="Model folder whose README.md is written anew.")],
+) -> None:
+    """**A model's card**: all figures of the network, with their intervals, and its speed, into the model folder's README.md."""
+    with told_plainly(), progress() as done:
+        from ecgstream.evaluation import protocols, speed
+        from ecgstream.training.card import write_card
+
+        loaded = _model(model)
+        rate = speed.windows_a_second(loaded)
+        write_card(model, protocols.of_the_network(data, loaded, done), rate)
+    typer.echo(f"wrote {model / 'README.md'}")
+
+
+def _model(folder: Path | None) -> "Model":
     from ecgstream import classifier
     from ecgstream.shipped import shipped_model
 
-    model = classifier.load_model(folder or shipped_model())
-    return model, lambda signal_uv: classifier.score_record(model, signal_uv).rhythm
+    return classifier.load_model(folder or shipped_model())
 
 
 def _command_of(module: str, needs_model: bool) -> Callable[..., None]:
@@ -238,7 +236,7 @@ def _command_of(module: str, needs_model: bool) -> Callable[..., None]:
     ) -> None:
         with told_plainly(), progress() as done:
             run = importlib.import_module(f"ecgstream.evaluation.{module}").run
-            loaded = (_model_and_scorer(model)[0],) if needs_model else ()
+            loaded = (_model(model),) if needs_model else ()
             result = run(data, *loaded, split.value, done)
         show(result, data, *outputs)
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ecgstream.evaluation.results import Confusion, Evaluation, Table, Worst, text
+from ecgstream.evaluation.results import Confusion, Evaluation, Worst, markdown
 from ecgstream.evaluation.statistics import Reliability
 
 INK, GRID, TRACE = "#1b1b1b", "#f0b8b8", "#0b3c5d"
@@ -32,7 +32,7 @@ def write_report(folder: Path, evaluation: Evaluation, excerpt: Excerpt | None =
         "",
     ]
     for table in evaluation.tables:
-        page += _markdown(table)
+        page += markdown(table)
     for name, matrix in evaluation.confusions.items():
         if matrix.counts.sum():
             page += _picture(
@@ -54,12 +54,6 @@ def write_report(folder: Path, evaluation: Evaluation, excerpt: Excerpt | None =
 
 def _slug(worst: Worst) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "-", f"{worst.database}-{worst.record}")
-
-
-def _markdown(table: Table) -> list[str]:
-    lines = [f"## {table.title}", "", f"| {' | '.join(table.columns)} |", f"|{'---|' * len(table.columns)}"]
-    lines += [f"| {' | '.join(text(cell).replace('|', '/') for cell in row)} |" for row in table.rows]
-    return [*lines, "", *([table.note, ""] if table.note else [])]
 
 
 def _picture(folder: Path, name: str, title: str, figure: Figure, heading: str = "##") -> list[str]:

@@ -99,6 +99,18 @@ def text(cell: Cell) -> str:
     return "–" if cell is None else str(cell)
 
 
+def markdown(table: Table, heading: str = "##") -> list[str]:
+    """A table as lines of Markdown."""
+    lines = [
+        f"{heading} {table.title}",
+        "",
+        f"| {' | '.join(table.columns)} |",
+        f"|{'---|' * len(table.columns)}",
+    ]
+    lines += [f"| {' | '.join(text(cell).replace('|', '/') for cell in row)} |" for row in table.rows]
+    return [*lines, "", *([table.note, ""] if table.note else [])]
+
+
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """The evaluation as plain values: tables as lists of objects, confusion matrices, calibration errors."""
     return {

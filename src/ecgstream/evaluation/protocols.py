@@ -1,0 +1,71 @@
+"""Each protocol whole: what it reads, how it judges, and the baseline beside it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ecgstream.classifier import Model, score_record
+from ecgstream.evaluation import acute as acute_protocol
+from ecgstream.evaluation import beat_classes as beat_protocol
+from ecgstream.evaluation import cinc2017 as cinc_protocol
+from ecgstream.evaluation import rhythms as rhythm_protocol
+from ecgstream.evaluation import rr_baseline
+from ecgstream.evaluation.references import read_cinc_labels
+from ecgstream.evaluation.results import Evaluation
+
+Done = Callable[[Any], None]  # told of each recording that is done
+RHYTHMS_OF = ("mitdb", "vfdb")
+BEATS_OF = ("mitdb", "svdb")
+
+
+def cinc2017(data: Path, model: Model, split: str, done: Done, *, baseline: bool = True) -> Evaluation:
+    """Short wearable recordings; with `baseline` beside AF from RR intervals."""
+
+    def score(signal_uv: Any) -> Any:
+        return score_record(model, signal_uv).rhythm
+
+    result, streams = cinc_protocol.run(data, model, score, split, done)
+    if baseline:
+        labels = read_cinc_labels(data, "all")
+        fitting = cinc_protocol.front_end_only(data, model, "train", done)
+        said = {p.record: p.label for p in result.predictions}
+        judged = [(labels[s.source.record], s) for s in streams]
+        train = [(labels[s.source.record], s) for s in fitting]
+        ours = [said[s.source.record] for s in streams]
+        result.tables.append(rr_baseline.cinc_table(train, judged, ours))
+    return result
+
+
+def rhythms(
+    data: Path,
+    model: Model,
+    split: str,
+    done: Done,
+    *,
+    baseline: bool = True,
+    databases: Sequence[str] = RHYTHMS_OF,
+) -> Evaluation:
+    """Rhythms in long recordings; with `baseline` beside AF from RR intervals."""
+    result, pairs = rhythm_protocol.run(data, model, split, done, databases)
+    if baseline:
+        train = rhythm_protocol.stream_references(data, model, "train", done, ("mitdb",), scored=False)
+        result.tables += rr_baseline.rhythm_tables(train, pairs)
+    return result
+
+
+def beats_classes(
+    data: Path, model: Model, split: str, done: Done, *, databases: Sequence[str] = BEATS_OF
+) -> Evaluation:
+    """Beat types between patients."""
+    pairs = rhythm_protocol.stream_references(data, model, split, done, databases)
+    return beat_protocol.evaluate(pairs, model, split)
+
+
+def of_the_network(data: Path, model: Model, done: Done) -> list[Evaluation]:
+    """All that is told of a network, on what it never learnt from."""
+    return [
+        cinc2017(data, model, "dev", done),
+        beats_classes(data, model, "dev", done),
+        rhythms(data, model, "dev", done),
+        acute_protocol.run(data, model, "dev", done),
+    ]
