@@ -97,8 +97,8 @@ def evaluate(
     )
     result.confusions["record"] = Confusion(CINC_CLASSES, statistics.confusion(truth, said, 4), "records")
     if records:
-        top = claimed.max(axis=1)
-        result.reliabilities["record"] = statistics.reliability(top, said == truth)
+        sure = claimed[np.arange(len(records)), said]
+        result.reliabilities["record"] = statistics.reliability(sure, said == truth)
         result.tables.append(
             Table(
                 "calibration",
@@ -137,7 +137,7 @@ def _worst(
             0.0,
             min(30.0, duration_s[records[i]]),
             f"{records[i]}: labelled {CINC_CLASSES[truth[i]]}, called {CINC_CLASSES[said[i]]}"
-            f" with probability {claimed[i].max():.2f}",
+            f" with probability {claimed[i, said[i]]:.2f}",
         )
         for i in wrong
     ]
