@@ -80,7 +80,7 @@ def train_folds(
 ) -> None:
     """Train the rhythm network five times, each time without a fifth of CinC 2017, and score it on that fifth.
 
-    CinC 2017 alone, 20 epochs a fold: about an hour on two CPU cores. No model folder is written.
+    CinC 2017 alone, 20 epochs a fold: half an hour a fold on one CPU core. No model folder is written.
     """
     folds, chosen = _trainer("folds", device)
     try:
