@@ -181,13 +181,9 @@ class Scorer:
         self._scale = np.zeros(n_slots, np.float32)
         self._names = [n.name for n in model.graphs["encoder.onnx"].get_inputs()]
         self._silence = self._after_silence()
-        for slot in range(n_slots):
-            self.reset(slot)
 
     def reset(self, slot: int) -> None:
         """Forget a slot's stream: the next block is the first of a run, with silence before it."""
-        for memory, silent in zip(self._memories, self._silence, strict=True):
-            memory[slot] = silent
         self._n_frames[slot] = 0
 
     def _after_silence(self) -> list[NDArray[np.float32]]:
@@ -223,6 +219,10 @@ class Scorer:
 
     def encode(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The next second's frames, (n, 8, channels) each: of the rhythm head, of the acute head, beat probabilities."""
+        first = slots[self._n_frames[slots] == 0]
+        if first.size:
+            for memory, silent in zip(self._memories, self._silence, strict=True):
+                memory[first] = silent
         found = self._encoded(self._scaled(slots, blocks), [m[slots] for m in self._memories])
         for memory, new in zip(self._memories, found[3:], strict=True):
             memory[slots] = new
