@@ -48,7 +48,7 @@ image:  ## Build the container image
 
 clean:  ## Remove all that was built here
 	rm -rf .venv .tools build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f src/ecgstream/__pycache__/*.nb?
+	find src -name "*.nb?" -delete
 
 .venv/.stamp-demo: pyproject.toml uv.lock | $(UV) .venv
 	$(call sync,demo)

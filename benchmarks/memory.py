@@ -20,8 +20,9 @@ import numpy as np
 
 from ecgstream.analysis import Analyzer
 from ecgstream.classifier import load_model
+from ecgstream.codec import encode
 from ecgstream.limits import load_limits
-from ecgstream.messages import Chunk, encode
+from ecgstream.messages import Chunk
 from ecgstream.pipeline import Pipeline
 from ecgstream.shipped import shipped_model
 from ecgstream.simulator.scenarios import read_scenario

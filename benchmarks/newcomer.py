@@ -22,7 +22,8 @@ from aiokafka import AIOKafkaProducer
 from system import FS_HZ, TOPICS, Sender, cpu_s, in_real_time, monitored
 
 from ecgstream.brokers import embedded_broker
-from ecgstream.messages import Chunk, decode
+from ecgstream.codec import decode
+from ecgstream.messages import Chunk
 
 WINDOW_S, MEASURED_S = 30, 25
 NETWORKS = ("ours", "stanford")

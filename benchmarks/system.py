@@ -24,7 +24,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from scipy import signal
 
 from ecgstream.brokers import embedded_broker, free_ports
-from ecgstream.messages import MSGPACK, Chunk, Finding, decode, encode
+from ecgstream.codec import MSGPACK, decode, encode
+from ecgstream.messages import Chunk, Finding
 from ecgstream.recordings import toy_recording
 from ecgstream.topics import Topics, create
 

@@ -9,9 +9,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from clinical import beats, stream
 from ecgstream.alerting import run
+from ecgstream.codec import JSON, decode, encode
 from ecgstream.kafka import load_settings
 from ecgstream.limits import Limits, load_limits
-from ecgstream.messages import JSON, Alert, AlertState, DeadLetter, Finding, decode, encode
+from ecgstream.messages import Alert, AlertState, DeadLetter, Finding
 from ecgstream.topics import Topics
 
 VT = beats(("N", 0.8, 50), ("V", 0.35, 40), ("N", 0.8, 60))

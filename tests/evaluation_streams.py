@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation.references import Interval, Reference
-from ecgstream.evaluation.streaming import Source, Stream
+from ecgstream.evaluation.sources import Source
+from ecgstream.evaluation.streaming import Stream
 
 RHYTHMS = (
     "sinus", "af", "svt", "bigeminy", "trigeminy", "idioventricular", "junctional", "block", "paced", "vt", "other",

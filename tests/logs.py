@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ecgstream.analysis import Analyzer
 from ecgstream.frontend import Block, FrontEnd
 from ecgstream.messages import Chunk, Finding, Quality, Reason
-from ecgstream.reassembly import Event, Refusal
+from ecgstream.pieces import Event, Refusal
 from ecgstream.replay import Place
 from ecgstream.sessions import Sessions
 from fakes import FakeModel, FakeScorer

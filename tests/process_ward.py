@@ -20,9 +20,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from ecgstream.analysis import Analyzer
 from ecgstream.classifier import Model
+from ecgstream.codec import decode
 from ecgstream.limits import load_limits
-from ecgstream.messages import Alert, Chunk, Finding, decode
-from ecgstream.reassembly import Event, Refusal
+from ecgstream.messages import Alert, Chunk, Finding
+from ecgstream.pieces import Event, Refusal
 from ecgstream.replay import Place
 from ecgstream.sessions import Sessions
 from ecgstream.topics import Topics, create

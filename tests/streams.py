@@ -9,7 +9,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from ecgstream.analysis import Analyzer, Front
-from ecgstream.messages import MSGPACK, Chunk, DeadLetter, Finding, decode, encode
+from ecgstream.codec import MSGPACK, decode, encode
+from ecgstream.messages import Chunk, DeadLetter, Finding
 from ecgstream.monitor import Monitor, MonitorOptions
 from ecgstream.topics import Topics
 from fakes import FakeModel, FakeScorer

@@ -23,21 +23,11 @@ from aiokafka.partitioner import murmur2
 from prometheus_client import Counter, Gauge
 
 from ecgstream import faust_app, watch
+from ecgstream.codec import JSON, InvalidRecord, decode, decode_answer, encode
 from ecgstream.faust_app import Raised, our_own_code
 from ecgstream.kafka import KafkaSettings
 from ecgstream.limits import Limits, LimitsError, for_device
-from ecgstream.messages import (
-    JSON,
-    Ack,
-    Alert,
-    DeadLetter,
-    DeviceSettings,
-    Finding,
-    InvalidRecord,
-    decode,
-    decode_answer,
-    encode,
-)
+from ecgstream.messages import Ack, Alert, DeadLetter, DeviceSettings, Finding
 from ecgstream.speaking import State
 from ecgstream.topics import Topics
 

@@ -15,9 +15,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ecgstream.codec import JSON, InvalidRecord, decode, encode
 from ecgstream.fhir import bundle
 from ecgstream.kafka import KafkaSettings, client_options, reading, started
-from ecgstream.messages import JSON, Ack, Alert, AlertState, InvalidRecord, Priority, Snooze, decode, encode
+from ecgstream.messages import Ack, Alert, AlertState, Priority, Snooze
 from ecgstream.strip_text import around_onset
 from ecgstream.topics import Topics
 

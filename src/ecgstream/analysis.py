@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from ecgstream import classifier
 from ecgstream.frontend import Block, FrontEnd
 from ecgstream.messages import MISSING, Finding
-from ecgstream.reassembly import Event, Piece
-from ecgstream.windows import FS_HZ, WINDOW_S, SessionWindow
+from ecgstream.pieces import Event, Piece
+from ecgstream.seen_beats import FS_HZ
+from ecgstream.windows import WINDOW_S, SessionWindow
 
 PROBABILITY_DIGITS = 3
 LIMIT_UV = 32767

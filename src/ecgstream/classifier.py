@@ -19,10 +19,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from ecgstream.held_frames import HeldFrames
-from ecgstream.pooling import HeldSums, features
+from ecgstream.pooling import HeldSums
 
 FORMAT = 4
-SILENCE_S = 3  # before and after a recording that stands alone
 GRAPHS = ("encoder.onnx", "rhythm.onnx", "acute.onnx")
 
 
@@ -294,30 +293,3 @@ class Scorer:
         )
         found = self._beats[slot, frame % size]
         return np.where(held[:, None], found, np.float32(np.nan))
-
-
-class RecordScores(NamedTuple):
-    """A whole recording as one window: rhythm float32 (classes,) or NaN where it is too short."""
-
-    rhythm: NDArray[np.float32]
-
-
-def score_record(model: Model, signal_uv: NDArray[np.float32]) -> RecordScores:
-    """Score a short recording (filtered, 128 Hz, µV) over all its frames at once, as the CinC 2017 protocol has it.
-
-    It stands in silence, as in training (`training.network.alone`), so that the beats next to its ends are seen whole.
-    """
-    spec = model.spec
-    if signal_uv.size < spec.beat_field_samples:
-        return RecordScores(np.full(len(spec.rhythm_classes), np.nan, np.float32))
-    n_seconds = -(-signal_uv.size // spec.fs_hz) + SILENCE_S
-    line = np.zeros(n_seconds * spec.fs_hz, np.float32)
-    line[: signal_uv.size] = signal_uv
-    scorer = Scorer(model, 1)
-    slot = np.zeros(1, np.int64)
-    values = [scorer.encode(slot, second)[0][0] for second in line.reshape(n_seconds, 1, spec.fs_hz)]
-    silent_frames = SILENCE_S * spec.fs_hz // spec.frame_samples
-    first = -(-(spec.beat_field_samples - spec.frame_samples) // spec.frame_samples) - silent_frames
-    last = signal_uv.size // spec.frame_samples + silent_frames
-    told = features(np.concatenate(values)[first:last], spec.attentions)
-    return RecordScores(model.graphs["rhythm.onnx"].run(None, {"features": told[None]})[0][0])

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecgstream.brokers import BrokerKind, embedded_broker
+from ecgstream.codec import MSGPACK, decode
 from ecgstream.kafka import ENV_PREFIX, client_options, load_settings, started
-from ecgstream.messages import MSGPACK, Alert, AlertState, Finding, decode
+from ecgstream.messages import Alert, AlertState, Finding
 from ecgstream.topics import Topics, create
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from typing import Any
 import faust
 from mode.utils.queues import FlowControlEvent
 
+from ecgstream.codec import InvalidRecord
 from ecgstream.kafka import KafkaSettings, administration, client_options
 from ecgstream.limits import LimitsError
-from ecgstream.messages import InvalidRecord
 from ecgstream.topics import Topics
 
 Act = Callable[[Any], Awaitable[None]]

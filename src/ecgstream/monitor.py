@@ -29,8 +29,9 @@ from aiokafka.errors import CommitFailedError, KafkaError
 from ecgstream import fencing, lag, observability
 from ecgstream.acls import MONITOR_GROUP
 from ecgstream.analysis import Analyzer
+from ecgstream.codec import encode
 from ecgstream.kafka import started
-from ecgstream.messages import DeadLetter, encode
+from ecgstream.messages import DeadLetter
 from ecgstream.parking import Parking
 from ecgstream.pipeline import CONTENT_TYPE, Batch, Pipeline
 from ecgstream.replay import warm_up

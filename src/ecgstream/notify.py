@@ -17,9 +17,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
 from ecgstream.alerts import alert_id
+from ecgstream.codec import JSON, InvalidRecord, decode, encode
 from ecgstream.kafka import KafkaSettings, client_options, started
 from ecgstream.limits import load_limits
-from ecgstream.messages import JSON, Alert, AlertState, InvalidRecord, Priority, decode, encode
+from ecgstream.messages import Alert, AlertState, Priority
 from ecgstream.topics import Topics
 
 TRIES = 4

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ecgstream.analysis import Analyzer
-from ecgstream.messages import MSGPACK, Chunk, DeadLetter, Finding, InvalidRecord, decode, encode
-from ecgstream.reassembly import Counts, Event, Refusal
+from ecgstream.codec import MSGPACK, InvalidRecord, decode, encode
+from ecgstream.messages import Chunk, DeadLetter, Finding
+from ecgstream.pieces import Counts, Event, Refusal
 from ecgstream.sessions import Partition, Sessions
 
 BYTES_PER_SAMPLE, BYTES_PER_RECORD = 32, 2000  # of JSON, indented

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ecgstream.analysis import Analyzer
 from ecgstream.frontend import FrontEnd
 from ecgstream.messages import Chunk, Finding
-from ecgstream.reassembly import Event, Piece, Refusal
+from ecgstream.pieces import Event, Piece, Refusal
 from ecgstream.sessions import Sessions
 
 START_US = 1_577_836_800_000_000  # 2020-01-01: for recordings that don't say when they were made

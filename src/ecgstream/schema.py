@@ -9,10 +9,8 @@ from typing import Any
 import msgspec
 
 from ecgstream import __version__
+from ecgstream.codec import JSON, MAX_RECORD_BYTES, MSGPACK
 from ecgstream.messages import (
-    JSON,
-    MAX_RECORD_BYTES,
-    MSGPACK,
     SCHEMA_VERSION,
     Ack,
     Alert,

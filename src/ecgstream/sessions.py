@@ -16,7 +16,8 @@ from collections.abc import Mapping
 
 from ecgstream.commits import Marks, committable
 from ecgstream.messages import Chunk
-from ecgstream.reassembly import Counts, Ended, Event, Refusal, Source, Stream
+from ecgstream.pieces import Counts, Ended, Event, Refusal, Source
+from ecgstream.reassembly import Stream
 
 SILENT_S = 120
 Partition = tuple[str, int]  # topic and number

@@ -3,8 +3,9 @@
 import time
 from typing import Any
 
+from ecgstream.codec import InvalidRecord, decode
 from ecgstream.kafka import KafkaSettings, reading
-from ecgstream.messages import Alert, Finding, InvalidRecord, decode
+from ecgstream.messages import Alert, Finding
 from ecgstream.topics import Topics
 
 QUIET_S = 2.0

@@ -3,10 +3,6 @@
 Window `k` ends at second `k + 1` of the session and looks back 30 s. Of those, the last `ACUTE_S` carry the quality
 that a finding states and what kills in seconds; the rhythm needs two thirds of the 30 s to be readable.
 
-**Heart rate** is computed as bedside monitors do: from the mean of the last eight RR intervals without the longest and
-the shortest (all of them while there are fewer than five; none below three). Intervals across a gap or
-an unreadable second don't count, and the rate isn't known when the last beat is more than 4 s old.
-
 **Published** is every fifth window, and any that is notable: an acute rhythm at `ACUTE_NOTABLE` or more, silence of
 `SILENT_NOTABLE_S`, a heart rate outside 45-130/min, three ventricular beats in a row within 10 s, a rhythm or a
 quality that is not the last window's. A notable window and any rhythm but sinus carry the filtered signal.
@@ -14,7 +10,6 @@ quality that is not the last window's. A notable window and any rhythm but sinus
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -23,9 +18,9 @@ from numpy.typing import NDArray
 from ecgstream.commits import WARM_ANYWAY_S, WARM_UP_S
 from ecgstream.messages import MISSING, Beat, Finding, Quality, Reason, Strip
 from ecgstream.patterns import PATTERNS, kind_in, pattern_named
-from ecgstream.reassembly import Piece
+from ecgstream.pieces import Piece
+from ecgstream.seen_beats import FS_HZ, BeatSeen, ends_in_ventricular_run, heart_rate_bpm
 
-FS_HZ = 128
 WINDOW_S = 30
 ACUTE_S = 5
 PUBLISH_EVERY = 5
@@ -34,12 +29,8 @@ MIN_READABLE_S = 20
 ACUTE_NOTABLE = 0.25
 SILENT_NOTABLE_S = 2.5
 RATE_NOTABLE_BPM = (45.0, 130.0)
-RUN_BEATS, RUN_S = 3, 10
-RR_INTERVALS = 8
-RATE_STALE_S = 4.0
 CLASSIFY_WITHIN_S = 8
 NOTABLE_ACUTE = frozenset({"vt", "vf", "asystole"})
-UNKNOWN_BEAT = "Q"
 US_PER_SAMPLE = 1e6 / FS_HZ
 
 Row = Sequence[float]
@@ -56,17 +47,6 @@ class Classes(Protocol):
     def rhythm_classes(self) -> tuple[str, ...]: ...
     @property
     def thresholds(self) -> Mapping[str, float]: ...
-
-
-class BeatSeen:
-    """An R peak: its place in model samples of the session, its class and that class's probability, once known."""
-
-    __slots__ = ("kind", "position", "probability")
-
-    def __init__(self, position: float) -> None:
-        self.position = position
-        self.kind = UNKNOWN_BEAT
-        self.probability: float | None = None
 
 
 class SessionWindow:
@@ -176,33 +156,6 @@ class SessionWindow:
         """Whether enough of the window can be read to name its rhythm."""
         return len(self.grades) - self.grades.count(Quality.UNREADABLE) >= MIN_READABLE_S
 
-    def heart_rate_bpm(self) -> float | None:
-        """Heart rate by the rule above, 1/min, or None when it isn't known."""
-        beats = self.beats
-        if len(beats) < 4 or beats[-1].position < (self.next_window - RATE_STALE_S) * FS_HZ:
-            return None
-        positions = [beat.position for beat in beats[-RR_INTERVALS - 1 :]]
-        start = self.readable_from
-        intervals = sorted(b - a for a, b in pairwise(positions) if a >= start)
-        if len(intervals) < 3:
-            return None
-        if len(intervals) >= 5:
-            intervals = intervals[1:-1]
-        total = sum(intervals)
-        return round(60.0 * FS_HZ * len(intervals) / total, 1) if total > 0 else None
-
-    def ventricular_run(self) -> bool:
-        """Whether three ventricular beats follow one another in the last 10 s."""
-        start = (self.next_window - RUN_S) * FS_HZ
-        run = 0
-        for beat in reversed(self.beats):
-            if beat.position < start:
-                return False
-            run = run + 1 if beat.kind == "V" else 0
-            if run == RUN_BEATS:
-                return True
-        return False
-
     def epoch_us(self, window: int) -> int:
         """UTC time of the session's sample 0, by the chunk that holds the window's last sample."""
         end = (window + 1) * self.fs_hz
@@ -229,7 +182,11 @@ class SessionWindow:
         acute_known = acute_row is not None and quality is not Quality.UNREADABLE
         rhythm_known = rhythm_row is not None and self.rhythm_readable()
         rhythm = self._named(rhythm_row, model) if rhythm_row is not None and rhythm_known else None
-        rate = self.heart_rate_bpm() if quality is not Quality.UNREADABLE else None
+        rate = (
+            heart_rate_bpm(self.beats, self.next_window * FS_HZ, self.readable_from)
+            if quality is not Quality.UNREADABLE
+            else None
+        )
         notable = (
             self.previous != (rhythm, quality)
             or (rate is not None and not RATE_NOTABLE_BPM[0] <= rate <= RATE_NOTABLE_BPM[1])
@@ -241,7 +198,7 @@ class SessionWindow:
                     p >= ACUTE_NOTABLE and a in NOTABLE_ACUTE for p, a in zip(acute_row, acutes, strict=True)
                 )
             )
-            or self.ventricular_run()
+            or ends_in_ventricular_run(self.beats, self.next_window * FS_HZ)
         )
         self.previous = (rhythm, quality)
         epoch = self.epoch_us(window)

@@ -7,9 +7,10 @@ import pytest
 
 from ecgstream.analysis import Analyzer
 from ecgstream.classifier import load_model
+from ecgstream.codec import InvalidRecord, decode
 from ecgstream.limits import load_limits
-from ecgstream.messages import Alert, AlertState, Chunk, Finding, InvalidRecord, Priority, decode
-from ecgstream.reassembly import Event, Refusal
+from ecgstream.messages import Alert, AlertState, Chunk, Finding, Priority
+from ecgstream.pieces import Event, Refusal
 from ecgstream.recordings import RecordingError
 from ecgstream.replay import Place
 from ecgstream.sessions import Sessions

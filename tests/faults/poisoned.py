@@ -3,7 +3,7 @@
 from ecgstream.analysis import Analyzer
 from ecgstream.cli import main
 from ecgstream.messages import Finding
-from ecgstream.reassembly import Event, Piece
+from ecgstream.pieces import Event, Piece
 
 POISON = 20_000
 good = Analyzer.feed

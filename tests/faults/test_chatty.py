@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from ecgstream.messages import Chunk, Finding, decode
+from ecgstream.codec import decode
+from ecgstream.messages import Chunk, Finding
 from ecgstream.recordings import Recording
 from ecgstream.replay import chunks
 from logs import chunk, ecg

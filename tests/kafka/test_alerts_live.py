@@ -14,8 +14,9 @@ from typer.testing import CliRunner, Result
 from clinical import beats, stream
 from console_ward import acknowledged, alert
 from ecgstream.cli import app
+from ecgstream.codec import decode, decode_answer, encode
 from ecgstream.kafka import started
-from ecgstream.messages import Ack, Alert, Snooze, decode, decode_answer, encode
+from ecgstream.messages import Ack, Alert, Snooze
 from ecgstream.topics import Topics, create
 
 pytestmark = pytest.mark.kafka

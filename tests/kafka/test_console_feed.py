@@ -10,13 +10,14 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from console_ward import acknowledged, alert, finding
+from ecgstream.codec import JSON, MSGPACK, decode, encode
 from ecgstream.console.audit import AuditEntry
 from ecgstream.console.desk import Desk
 from ecgstream.console.feed import FeedLost, KafkaFeed
 from ecgstream.console.live import Live
 from ecgstream.console.store import Store
 from ecgstream.console.ward import Ward
-from ecgstream.messages import JSON, MSGPACK, Ack, Alert, DeviceSettings, Finding, Snooze, decode, encode
+from ecgstream.messages import Ack, Alert, DeviceSettings, Finding, Snooze
 from ecgstream.topics import Topics, create
 
 

@@ -9,9 +9,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from ecgstream.brokers import Broker, BrokerUnavailable
+from ecgstream.codec import JSON, decode
 from ecgstream.gateway import Gateway, PlainGateway
 from ecgstream.kafka import KafkaSettings, load_settings
-from ecgstream.messages import JSON, Chunk, decode
+from ecgstream.messages import Chunk
 from ecgstream.topics import Topics, create
 
 FS_HZ = 250

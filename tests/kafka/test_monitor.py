@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from ecgstream.messages import Chunk, Finding, encode
+from ecgstream.codec import encode
+from ecgstream.messages import Chunk, Finding
 from ecgstream.parking import Parking
 from ecgstream.replay import Place
 from ecgstream.topics import Topics, create

@@ -18,8 +18,9 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from certificates import Authority
 from ecgstream.acls import Grant, grants
 from ecgstream.brokers import Broker, BrokerUnavailable, java_command
+from ecgstream.codec import decode
 from ecgstream.kafka import client_options, load_settings, started
-from ecgstream.messages import Alert, decode
+from ecgstream.messages import Alert
 from ecgstream.topics import Topics, create
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]

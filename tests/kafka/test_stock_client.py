@@ -9,7 +9,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from ecgstream.brokers import java_command
-from ecgstream.messages import DeadLetter, decode
+from ecgstream.codec import decode
+from ecgstream.messages import DeadLetter
 from ecgstream.topics import Topics, create
 from logs import ecg
 from streams import findings_until, monitoring

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecgstream.reassembly import Counts, Event, Piece, Refusal, Stream
+from ecgstream.pieces import Counts, Event, Piece, Refusal
+from ecgstream.reassembly import Stream
 from ecgstream.replay import Place
 from logs import Log, chunk, ecg, read
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ecgstream.analysis import Analyzer
 from ecgstream.commits import WARM_UP_S
 from ecgstream.messages import Chunk, Finding
-from ecgstream.reassembly import Piece
+from ecgstream.pieces import Piece
 from ecgstream.recordings import read_recording
 from ecgstream.replay import Place
 from ecgstream.simulator.scenarios import read_scenario

@@ -5,7 +5,8 @@ import pytest
 
 from ecgstream.messages import MISSING, Beat, Finding, Quality, Reason
 from ecgstream.replay import Place
-from ecgstream.windows import BeatSeen, SessionWindow
+from ecgstream.seen_beats import BeatSeen, heart_rate_bpm
+from ecgstream.windows import SessionWindow
 from fakes import FakeModel
 from logs import chunk, ecg, read
 
@@ -83,11 +84,13 @@ def test_three_ventricular_beats_in_a_row_are_notable_and_two_are_not() -> None:
 def test_the_rate_forgets_extremes_and_is_unknown_after_silence() -> None:
     made = window(63)
     made.beats.insert(-3, BeatSeen(made.beats[-3].position - 30))
-    assert made.heart_rate_bpm() == pytest.approx(75.0, rel=0.15)
+    assert heart_rate_bpm(made.beats, made.next_window * 128, made.readable_from) == pytest.approx(
+        75.0, rel=0.15
+    )
     made.second(63, EMPTY, Quality.FULL, ())
     for k in range(64, 69):
         made.second(k, EMPTY, Quality.FULL, ())
-    assert made.heart_rate_bpm() is None
+    assert heart_rate_bpm(made.beats, made.next_window * 128, made.readable_from) is None
 
 
 def test_unreadable_seconds_make_unknown_and_never_no() -> None:

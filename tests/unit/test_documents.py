@@ -13,10 +13,11 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from ecgstream import alerting, observability
 from ecgstream.cli import app
+from ecgstream.codec import JSON, decode, decode_answer
 from ecgstream.console.settings import ConsoleSettings
 from ecgstream.kafka import CONSOLE_PREFIX, ENV_PREFIX, OTHER_VARIABLES, KafkaSettings
 from ecgstream.limits import load_limits
-from ecgstream.messages import JSON, Chunk, decode, decode_answer
+from ecgstream.messages import Chunk
 from ecgstream.topics import Topics
 
 ROOT = Path(__file__).parents[2]

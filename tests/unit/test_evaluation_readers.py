@@ -13,8 +13,17 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from ecgstream.cli import app
-from ecgstream.evaluation import BadReference, cardiologists, references, report_pages, results, streaming
+from ecgstream.evaluation import (
+    BadReference,
+    cardiologists,
+    references,
+    report_pages,
+    results,
+    sources,
+    streaming,
+)
 from ecgstream.evaluation.references import Interval
+from ecgstream.evaluation.sources import Source
 from ecgstream.evaluation.statistics import Estimate, reliability
 from ecgstream.training import splits
 from evaluation_streams import ACUTE, BEATS, RHYTHMS, one_hot
@@ -121,7 +130,7 @@ def test_cinc_labels_of_records_that_are_there(tmp_path: Path) -> None:
 
 def test_a_record_is_read_in_its_own_units(tmp_path: Path) -> None:
     write_record(tmp_path / "vfdb", "418", [(0.1, "+", "(N")])
-    found = streaming.read_source(tmp_path, "vfdb", "418", "vfdb/418")
+    found = sources.read_source(tmp_path, "vfdb", "418", "vfdb/418")
     assert (found.fs_hz, found.uv_per_lsb, found.duration_s) == (250.0, 5.0, 20.0)
     assert np.ptp(found.samples * found.uv_per_lsb) == pytest.approx(2000, abs=10)
 
@@ -159,13 +168,13 @@ class NamedModel:
 def test_streaming_gives_a_row_a_second_and_waits_for_beats() -> None:
     t = np.arange(60 * 250) / 250
     beat = 1000 * np.exp(-((((t + 0.5) % 1.0 - 0.5) / 0.02) ** 2))
-    sources = [
-        streaming.Source("vfdb", str(i), str(i), 250.0, 1.0, beat.astype(np.int16)[: 250 * (20 + 10 * i)])
+    made = [
+        Source("vfdb", str(i), str(i), 250.0, 1.0, beat.astype(np.int16)[: 250 * (20 + 10 * i)])
         for i in range(5)
     ]
     told: list[str] = []
     found = streaming.stream_records(
-        NamedModel(), sources, n_slots=2, scorer=CountingScorer(2), keep_signal=True,
+        NamedModel(), made, n_slots=2, scorer=CountingScorer(2), keep_signal=True,
         done=lambda s: told.append(s.source.record),
     )  # fmt: skip
     assert sorted(told) == ["0", "1", "2", "3", "4"]
@@ -308,4 +317,4 @@ def test_counts_of_known_records() -> None:
     assert (kinds["V"], kinds["F"]) == (992, 373)
     flutter = references.read_reference(DATA, "mitdb", "207").fibrillation
     assert len(flutter) == 6
-    assert streaming.read_source(DATA, "mitdb", "114", "114").uv_per_lsb == 5.0
+    assert sources.read_source(DATA, "mitdb", "114", "114").uv_per_lsb == 5.0

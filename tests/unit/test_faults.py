@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ecgstream.messages import Chunk, InvalidRecord, decode
+from ecgstream.codec import InvalidRecord, decode
+from ecgstream.messages import Chunk
 from ecgstream.recordings import Recording
 from ecgstream.simulator.devices import Delivery, Device, chunks_of, deliveries_of, fleet, merged
 from ecgstream.simulator.faults import SIGNAL_FAULTS, STREAM_FAULTS, Fault, check, disturb, spoil

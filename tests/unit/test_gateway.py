@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecgstream.codec import JSON, MSGPACK, InvalidRecord, decode
 from ecgstream.gateway.chunks import Stream
 from ecgstream.gateway.outbox import DiskOutbox, MemoryOutbox, OutboxError
-from ecgstream.messages import JSON, MSGPACK, Chunk, InvalidRecord, decode
+from ecgstream.messages import Chunk
 
 START_US = 1_700_000_000_000_000
 

@@ -7,7 +7,8 @@ import pytest
 
 from ecgstream.acls import grants
 from ecgstream.analysis import Analyzer
-from ecgstream.messages import Chunk, encode
+from ecgstream.codec import encode
+from ecgstream.messages import Chunk
 from ecgstream.pipeline import Pipeline
 from ecgstream.topics import Topics
 from fakes import FakeModel, FakeScorer

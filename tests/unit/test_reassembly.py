@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from ecgstream.messages import Chunk
-from ecgstream.reassembly import Counts, Ended, Event, Piece, Refusal, Stream
+from ecgstream.pieces import Counts, Ended, Event, Piece, Refusal
+from ecgstream.reassembly import Stream
 from ecgstream.replay import Place
 from ecgstream.sessions import Sessions
 from logs import chunk

@@ -1,9 +1,9 @@
 """The topics' names and settings."""
 
 from ecgstream.alerting import build
+from ecgstream.codec import MAX_RECORD_BYTES
 from ecgstream.kafka import load_settings
 from ecgstream.limits import load_limits
-from ecgstream.messages import MAX_RECORD_BYTES
 from ecgstream.topics import TABLES, Topics
 
 

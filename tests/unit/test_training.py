@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 wfdb = pytest.importorskip("wfdb")
 from safetensors.torch import load_file  # noqa: E402
 
-from ecgstream.classifier import Scorer, load_model, score_record  # noqa: E402
+from ecgstream.classifier import Scorer, load_model  # noqa: E402
 from ecgstream.evaluation.results import Evaluation, Table  # noqa: E402
 from ecgstream.evaluation.statistics import Estimate  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
@@ -22,6 +22,7 @@ from ecgstream.training.card import write_card  # noqa: E402
 from ecgstream.training.corpus import Packed  # noqa: E402
 from ecgstream.training.network import FIRST, RHYTHMS, Network, Shape, scaled  # noqa: E402
 from ecgstream.training.streaming import StreamingNetwork  # noqa: E402
+from ecgstream.whole_record import score_record  # noqa: E402
 
 pytestmark = pytest.mark.torch
 SMALL = Shape(stem=4, levels=(8, 8, 8))
@@ -85,7 +86,7 @@ def test_a_record_and_a_stream_score_as_served_as_they_do_in_training() -> None:
     records = [record(signal=signal) for signal in [*signals, signals[0][:600]]]
     calibration = Calibration(model.spec.temperatures["rhythm"], model.spec.rhythm_offsets)
     trained = calibration.of(learn.predict_records(network, records, torch.device("cpu")))
-    served = [score_record(model, r.signal.astype(np.float32)).rhythm for r in records]
+    served = [score_record(model, r.signal.astype(np.float32)) for r in records]
     np.testing.assert_allclose(served, trained, atol=1e-5)
     assert np.isnan(served[3]).all(), "less than one frame reads"
     stream = signals[2][: 40 * 128].astype(np.float32)

@@ -126,8 +126,8 @@ def _run(command: str, bootstrap_servers: str | None, act: Any) -> None:
 
     from aiokafka.errors import KafkaError
 
+    from ecgstream.codec import InvalidRecord
     from ecgstream.kafka import InvalidSettings, load_settings
-    from ecgstream.messages import InvalidRecord
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its errors come as exceptions, too
     try:

@@ -93,14 +93,14 @@ def _excerpt(data: Path, worst: "Worst") -> tuple[Any, float]:
     import numpy as np
 
     from ecgstream.evaluation import cardiologists as test_set
-    from ecgstream.evaluation import streaming
+    from ecgstream.evaluation.sources import read_source
 
     if worst.database == "cardiologists":
         path = next(data.rglob(f"{worst.record}.ecg"))
         samples = np.fromfile(path, dtype="<i2")
         source = test_set.source_of(worst.record, samples)
     else:
-        source = streaming.read_source(data, worst.database, worst.record, worst.record)
+        source = read_source(data, worst.database, worst.record, worst.record)
     first, last = (round(t * source.fs_hz) for t in (worst.start_s, worst.end_s))
     part = source.samples[first:last].astype(np.float32) * np.float32(source.uv_per_lsb)
     return part - np.median(part), source.fs_hz

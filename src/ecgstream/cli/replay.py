@@ -62,7 +62,8 @@ def _show(recording: "Recording", analyzer: Any, table: Any, as_json: bool) -> N
     from rich.console import Console
     from rich.progress import Progress
 
-    from ecgstream.messages import JSON, Alert, encode
+    from ecgstream.codec import JSON, encode
+    from ecgstream.messages import Alert
     from ecgstream.replay import replay
     from ecgstream.watch import over_findings
 

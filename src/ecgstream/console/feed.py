@@ -17,20 +17,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
+from ecgstream.codec import JSON, MSGPACK, InvalidRecord, decode, encode
 from ecgstream.console.audit import AuditEntry
 from ecgstream.console.desk import Desk
-from ecgstream.messages import (
-    JSON,
-    MSGPACK,
-    Ack,
-    Alert,
-    DeviceSettings,
-    Finding,
-    InvalidRecord,
-    Snooze,
-    decode,
-    encode,
-)
+from ecgstream.messages import Ack, Alert, DeviceSettings, Finding, Snooze
 from ecgstream.topics import Topics
 
 CHECK_S = 5.0

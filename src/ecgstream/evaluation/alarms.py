@@ -28,12 +28,12 @@ from ecgstream.evaluation.alarm_events import FIBRILLATION, annotated, ventricul
 from ecgstream.evaluation.folds import fold_for, has_folds, with_fold
 from ecgstream.evaluation.references import Reference, read_reference, records_of
 from ecgstream.evaluation.results import Cell, Evaluation, Table, Worst
+from ecgstream.evaluation.sources import Source, read_source
 from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import lower_bound
-from ecgstream.evaluation.streaming import Source, read_source
 from ecgstream.limits import Limits, load_limits
 from ecgstream.messages import Ack, Alert, AlertState, Finding, Priority
-from ecgstream.reassembly import Piece
+from ecgstream.pieces import Piece
 from ecgstream.speaking import State
 from ecgstream.watch import on_ack, on_finding
 

@@ -22,7 +22,8 @@ import wfdb
 
 from ecgstream.classifier import Model
 from ecgstream.evaluation.labels import CENTRE_S, kinds_of, labels_of
-from ecgstream.evaluation.streaming import Source, Stream, stream_records
+from ecgstream.evaluation.sources import Source
+from ecgstream.evaluation.streaming import Stream, stream_records
 from ecgstream.recordings import Recording
 
 TEXT = {

@@ -20,7 +20,7 @@ from ecgstream import beats, resampling
 from ecgstream.evaluation.beat_classes import is_scored, match
 from ecgstream.evaluation.references import LEARNING_S, Reference, read_reference, records_of
 from ecgstream.evaluation.results import Cell, Evaluation, Table
-from ecgstream.evaluation.streaming import Source
+from ecgstream.evaluation.sources import Source
 from ecgstream.frontend import FrontEnd
 from ecgstream.messages import Quality
 from ecgstream.training.splits import MITDB_PACED, patient_of

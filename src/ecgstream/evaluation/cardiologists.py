@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from ecgstream.evaluation import BadReference, statistics
 from ecgstream.evaluation.labels import CENTRE_S, labels_of
 from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
-from ecgstream.evaluation.streaming import Model, Source, Stream, stream_records
+from ecgstream.evaluation.sources import Source
+from ecgstream.evaluation.streaming import Model, Stream, stream_records
 
 FS_HZ = 200
 STEP = 256

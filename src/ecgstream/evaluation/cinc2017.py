@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ecgstream.evaluation import statistics
 from ecgstream.evaluation.references import CINC_CLASSES, read_cinc_labels
 from ecgstream.evaluation.results import Confusion, Evaluation, Prediction, Table, Worst
-from ecgstream.evaluation.streaming import Model, Stream, read_source, stream_records, unscored
+from ecgstream.evaluation.sources import read_source
+from ecgstream.evaluation.streaming import Model, Stream, stream_records, unscored
 
 DATABASE = "cinc2017"
 RHYTHM_OF = {"sinus": "N", "af": "A", "noise": "~"}

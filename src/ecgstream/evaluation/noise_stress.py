@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ecgstream.evaluation.beats import DETECTOR, Count, Detected, count, detect, figures, first_lead, share
 from ecgstream.evaluation.references import LEARNING_S, Reference, read_reference
 from ecgstream.evaluation.results import Cell, Evaluation, Table
-from ecgstream.evaluation.streaming import Source
+from ecgstream.evaluation.sources import Source
 
 CLEAN = ("115", "118", "119", "122")  # NSTDB's own two, and two more with little noise in their first lead
 NOISES = ("bw", "ma", "em")

@@ -1,10 +1,11 @@
 """Each protocol whole: what it reads, how it judges, and the baseline beside it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ecgstream.classifier import Model, score_record
+from ecgstream.classifier import Model
 from ecgstream.evaluation import acute as acute_protocol
 from ecgstream.evaluation import beat_classes as beat_protocol
 from ecgstream.evaluation import cinc2017 as cinc_protocol
@@ -12,6 +13,7 @@ from ecgstream.evaluation import rhythms as rhythm_protocol
 from ecgstream.evaluation import rr_baseline
 from ecgstream.evaluation.references import read_cinc_labels
 from ecgstream.evaluation.results import Evaluation
+from ecgstream.whole_record import score_record
 
 Done = Callable[[Any], None]  # told of each recording that is done
 RHYTHMS_OF = ("mitdb", "vfdb")
@@ -21,10 +23,7 @@ BEATS_OF = ("mitdb", "svdb")
 def cinc2017(data: Path, model: Model, split: str, done: Done, *, baseline: bool = True) -> Evaluation:
     """Short wearable recordings; with `baseline` beside AF from RR intervals."""
 
-    def score(signal_uv: Any) -> Any:
-        return score_record(model, signal_uv).rhythm
-
-    result, streams = cinc_protocol.run(data, model, score, split, done)
+    result, streams = cinc_protocol.run(data, model, partial(score_record, model), split, done)
     if baseline:
         labels = read_cinc_labels(data, "all")
         fitting = cinc_protocol.front_end_only(data, model, "train", done)

@@ -35,9 +35,10 @@ from ecgstream.evaluation.references import (
     renamed,
 )
 from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
+from ecgstream.evaluation.sources import read_source
 from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import Estimate
-from ecgstream.evaluation.streaming import Model, Stream, read_source, stream_records, unscored
+from ecgstream.evaluation.streaming import Model, Stream, stream_records, unscored
 
 UNTRAINED = "vfdb"  # its rhythms are not learnt from, so all of its patients are judged
 COLUMNS = (

@@ -6,17 +6,15 @@ its stated delay and no score is computed that the stream would not compute.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
+from ecgstream.evaluation.sources import Source, SourcePiece, pieces_of
 from ecgstream.messages import Quality, Reason
 
 FS_HZ = 128
-PIECE_S = 10
 BEAT_WAIT_BLOCKS = 12  # a beat whose frame isn't known by then is given up as unclassified
 
 
@@ -61,31 +59,6 @@ class FrontEnd(Protocol):
 
     def finish(self, slot: int) -> list[Any]:
         """End the slot's session and give the rest."""
-
-
-class _Piece(NamedTuple):
-    first_sample: int
-    uv_per_lsb: float
-    lead_off: bool
-    samples: NDArray[np.int16]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A recording: int16 (n,) in units of `uv_per_lsb` µV at `fs_hz`; stretches of it (first, end) may be missing."""
-
-    database: str
-    record: str
-    patient: str
-    fs_hz: float
-    uv_per_lsb: float
-    samples: NDArray[np.int16]
-    missing: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return len(self.samples) / self.fs_hz
 
 
 @dataclass
@@ -159,24 +132,6 @@ class _Recorder:
         )
 
 
-def read_source(data: Path, database: str, record: str, patient: str) -> Source:
-    """One lead of a WFDB record: MLII where there is one, else the first; invalid samples hold the last
-    valid one.
-    """
-    folder = data / database / ("training2017" if database == "cinc2017" else "")
-    read = wfdb.rdrecord(str(folder / record))
-    lead = read.sig_name.index("MLII") if "MLII" in read.sig_name else 0
-    gain = read.adc_gain[lead]
-    signal = read.p_signal[:, lead] * gain
-    missing = np.isnan(signal)
-    if missing.any():
-        last_known = np.maximum.accumulate(np.where(missing, 0, np.arange(len(signal))))
-        signal = np.nan_to_num(signal[last_known])
-    samples = np.clip(np.rint(signal), -32768, 32767).astype(np.int16)
-    uv_per_unit = {"mV": 1000.0, "uV": 1.0, "V": 1e6}[read.units[lead]]
-    return Source(database, record, patient, float(read.fs), uv_per_unit / gain, samples)
-
-
 class Unscored:
     """A scorer that knows nothing: for running the front end alone."""
 
@@ -220,7 +175,7 @@ def stream_records(
         front_end, scorer = front_end or serving_front_end, scorer or serving_scorer
     waiting = iter(sources)
     streams: list[Stream] = []
-    running: dict[int, tuple[_Recorder, Iterator[Any]]] = {}
+    running: dict[int, tuple[_Recorder, Iterator[SourcePiece]]] = {}
     free = list(range(n_slots))
     exhausted = False
     while running or not exhausted:
@@ -232,7 +187,7 @@ def stream_records(
             slot = free.pop()
             front_end.start(slot, source.fs_hz, 0)
             scorer.reset(slot)
-            running[slot] = (_Recorder(source, len(model.beat_classes)), _pieces(source))
+            running[slot] = (_Recorder(source, len(model.beat_classes)), pieces_of(source))
         batch, ended = [], []
         for slot, (_, pieces) in running.items():
             piece = next(pieces, None)
@@ -259,16 +214,6 @@ def _serving(model: Model, n_slots: int, scorer: Scorer | None) -> tuple[FrontEn
 
     front_end: FrontEnd = frontend.FrontEnd(n_slots)
     return front_end, scorer or classifier.Scorer(cast("classifier.Model", model), n_slots)
-
-
-def _pieces(source: Source) -> Iterator[Any]:
-    step = round(PIECE_S * source.fs_hz)
-    starts = [0, *(end for _, end in source.missing)]
-    ends = [*(first for first, _ in source.missing), len(source.samples)]
-    for start, end in zip(starts, ends, strict=True):
-        for first in range(start, end, step):
-            samples = source.samples[first : min(first + step, end)]
-            yield _Piece(first, source.uv_per_lsb, False, samples)
 
 
 def _score(

@@ -22,11 +22,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ecgstream.codec import MSGPACK
 from ecgstream.gateway.chunks import Stream, new_session
 from ecgstream.gateway.outbox import DiskOutbox, MemoryOutbox, Outbox, OutboxError
 from ecgstream.gateway.sender import Sender
 from ecgstream.kafka import KafkaSettings, client_options, load_settings
-from ecgstream.messages import MSGPACK
 from ecgstream.topics import Topics
 
 __all__ = ["Gateway", "OutboxError", "PlainGateway", "State", "Stream", "new_session"]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.messages import JSON, MAX_CHUNK_S, MSGPACK, Chunk, decode, encode
+from ecgstream.codec import JSON, MSGPACK, decode, encode
+from ecgstream.messages import MAX_CHUNK_S, Chunk
 
 Publish = Callable[[bytes, bytes], None]
 

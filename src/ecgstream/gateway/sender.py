@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ecgstream.codec import JSON, MSGPACK
 from ecgstream.gateway.outbox import Entry, Outbox
-from ecgstream.messages import JSON, MSGPACK
 
 logger = logging.getLogger(__name__)
 

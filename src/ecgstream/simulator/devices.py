@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgstream.messages import JSON, MSGPACK, Chunk, encode
+from ecgstream.codec import JSON, MSGPACK, encode
+from ecgstream.messages import Chunk
 from ecgstream.recordings import Recording
 
 

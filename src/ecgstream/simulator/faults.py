@@ -19,7 +19,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.messages import MSGPACK, Chunk, encode
+from ecgstream.codec import MSGPACK, encode
+from ecgstream.messages import Chunk
 from ecgstream.recordings import Recording
 from ecgstream.simulator.devices import Delivery
 from ecgstream.simulator.noise import noise

@@ -21,17 +21,12 @@ Delay: a beat is decided 73 samples (0.57 s) after its R peak; a beat found by s
 
 import numba as nb
 import numpy as np
-from numpy.typing import NDArray
 
-FS_HZ = 128
-HALF = 20  # taps either side of the wavelet's centre
-TAPS = 2 * HALF + 1
-CENTRE_HZ = 13.0
-WIDTH_S = 0.034  # standard deviation of the wavelet's envelope
+from ecgstream.beats.envelope import FS_HZ, HALF, TAPS, envelope_of, locate
+
 PEAK_HALF = 8  # a candidate is the largest of this many envelope samples either side
 LOOK_AHEAD = 45  # samples after a candidate that its decision waits for
 DELAY = LOOK_AHEAD + HALF + PEAK_HALF  # of a decision, after the candidate
-R_PEAK_HALF = 10  # the R peak is looked for this near to the candidate
 REFRACTORY = 26  # 0.2 s
 RECOVERY = 56  # 0.44 s: until then the demand on a next beat is raised
 DEMAND_EARLY, DEMAND_LATE = 1.0, 0.2  # of the last beat's strength, at REFRACTORY and at RECOVERY
@@ -82,19 +77,6 @@ STATE = np.dtype(
 )
 
 
-def wavelet() -> NDArray[np.float32]:
-    """Real and imaginary part of the wavelet: float32 (2, 41), no gain at 0 Hz; a sine at the centre has its amplitude."""
-    t = np.arange(-HALF, HALF + 1) / FS_HZ
-    window = np.exp(-0.5 * (t / WIDTH_S) ** 2) * (0.5 + 0.5 * np.cos(np.pi * t * FS_HZ / (HALF + 1)))
-    even = np.cos(2 * np.pi * CENTRE_HZ * t) * window
-    even -= window * even.sum() / window.sum()
-    odd = np.sin(2 * np.pi * CENTRE_HZ * t) * window
-    gain = np.abs(np.sum((even + 1j * odd) * np.exp(-2j * np.pi * CENTRE_HZ * t)))
-    kernel: NDArray[np.float32] = (np.stack([even, odd]) * 2 / gain).astype(np.float32)
-    kernel.setflags(write=False)
-    return kernel
-
-
 @nb.njit(cache=True, nogil=True)
 def start(state, first):  # type: ignore[no-untyped-def]
     """Begin a run whose first input sample has index `first`: forget all before it."""
@@ -110,27 +92,6 @@ def start(state, first):  # type: ignore[no-untyped-def]
     state.second_maximum[:] = 0
     state.level = state.noise = state.threshold = 0
     state.n_beats = 0
-
-
-@nb.njit(cache=True, nogil=True)
-def _locate(line, centre):  # type: ignore[no-untyped-def]
-    """Where the R peak lies, relative to `centre`, and the largest slope near it."""
-    mean = 0.0
-    for i in range(centre - 16, centre + 17):
-        mean += line[i]
-    mean /= 33
-    best, at, slope = -1.0, centre, np.float32(0.0)
-    for i in range(centre - R_PEAK_HALF, centre + R_PEAK_HALF + 1):
-        height = abs(line[i] - mean)
-        if height > best:
-            best, at = height, i
-        slope = max(slope, abs(line[i + 1] - line[i - 1]))
-    before, top, after = line[at - 1], line[at], line[at + 1]
-    curve = before - 2 * top + after
-    shift = 0.0
-    if curve != 0:
-        shift = min(0.5, max(-0.5, 0.5 * (before - after) / curve))
-    return (at - centre) + shift, slope
 
 
 @nb.njit(cache=True, nogil=True)
@@ -235,21 +196,6 @@ def _overdue(state, now):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _envelope(kernel, line, n):  # type: ignore[no-untyped-def]
-    """The envelope for the `n` samples after the memory, each centred `HALF` samples earlier."""
-    even, odd = np.zeros(n, np.float32), np.zeros(n, np.float32)
-    first = MEMORY - TAPS + 1
-    for k in range(TAPS):
-        a, b = kernel[0, k], kernel[1, k]
-        for i in range(n):
-            even[i] += a * line[first + k + i]
-            odd[i] += b * line[first + k + i]
-    for i in range(n):
-        even[i] = np.sqrt(even[i] * even[i] + odd[i] * odd[i])
-    return even
-
-
-@nb.njit(cache=True, nogil=True)
 def _note_candidate(state, line, place, now):  # type: ignore[no-untyped-def]
     """Keep the envelope's middle as a candidate if it is a local maximum."""
     middle = state.envelope[PEAK_HALF]
@@ -257,7 +203,7 @@ def _note_candidate(state, line, place, now):  # type: ignore[no-untyped-def]
         if state.envelope[PEAK_HALF - 1 - k] >= middle or state.envelope[PEAK_HALF + 1 + k] > middle:
             return
     j = state.n_candidates % CANDIDATES
-    offset, slope = _locate(line, place)
+    offset, slope = locate(line, place)
     state.time[j] = now
     state.amplitude[j] = middle
     state.slope[j] = slope
@@ -283,7 +229,7 @@ def step(state, kernel, x, end_of_run, out):  # type: ignore[no-untyped-def]
     line[:MEMORY] = state.history
     line[MEMORY : MEMORY + x.size] = x
     line[MEMORY + x.size :] = line[MEMORY + x.size - 1]
-    envelope = _envelope(kernel, line, n)
+    envelope = envelope_of(kernel, line[MEMORY - TAPS + 1 :], n)
     n_beats = 0
     for i in range(n):
         centre = state.n_in + i - HALF  # the time of envelope[i]
