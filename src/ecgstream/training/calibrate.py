@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import softmax
 
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import CINC
@@ -38,7 +39,8 @@ class Calibration(Struct, frozen=True):
     def of(self, probabilities: NDArray[np.floating]) -> Floats:
         """Uncalibrated rhythm probabilities (n, rhythms) calibrated; rows of NaN stay."""
         offsets = np.array([self.offsets.get(r, 0.0) for r in RHYTHMS])
-        return _softmax(np.log(np.maximum(probabilities, 1e-12)) / self.temperature + offsets)
+        p: Floats = softmax(np.log(np.maximum(probabilities, 1e-12)) / self.temperature + offsets, axis=1)
+        return p
 
 
 def calibrate(probabilities: NDArray[np.floating], records: Sequence[Packed]) -> Calibration:
@@ -48,7 +50,8 @@ def calibrate(probabilities: NDArray[np.floating], records: Sequence[Packed]) ->
     truth = _labels(records)[known]
 
     def calibrated(free: Floats) -> Floats:
-        return _softmax(log_p * np.exp(free[0]) + MEMBER @ [0.0, *free[1:]])
+        p: Floats = softmax(log_p * np.exp(free[0]) + MEMBER @ [0.0, *free[1:]], axis=1)
+        return p
 
     def loss(free: Floats) -> float:
         right = (calibrated(free) @ MEMBER)[np.arange(len(truth)), truth]
@@ -78,11 +81,6 @@ def cinc_scores(
 
 def _labels(records: Sequence[Packed]) -> NDArray[np.int64]:
     return np.array([LABELS.index(r.label) for r in records], np.int64)
-
-
-def _softmax(logits: Floats) -> Floats:
-    p: Floats = np.exp(logits - logits.max(1, keepdims=True))
-    return p / p.sum(1, keepdims=True)
 
 
 def _f1(said: NDArray[np.int64], truth: Floats) -> Floats:

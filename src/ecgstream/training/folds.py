@@ -52,7 +52,9 @@ def summary(scores: list[dict[str, float]]) -> dict[str, Any]:
     return {
         name: {
             "mean": round(float(np.mean([s[name] for s in scores])), 4),
-            "sd": round(float(np.std([s[name] for s in scores], ddof=1)), 4) if len(scores) > 1 else 0.0,
+            "sd": round(float(np.std([s[name] for s in scores], ddof=1)), 4)
+            if len(scores) > 1
+            else float("nan"),
         }
         for name in scores[0]
     }

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ecgstream.whole_record import SILENCE_S
+
 BEATS = ("N", "S", "V")
 BEAT_WEIGHT = (1.0, 2.5, 1.5)  # in the loss; taken back when the network serves
 ACUTE = ("organised", "vt", "vf", "asystole", "noise")
@@ -40,7 +42,7 @@ RHYTHMS = (
 )
 FS_HZ = 128
 FRAME = 16  # samples a frame
-SILENCE = 3 * FS_HZ  # before and after a record that stands alone
+SILENCE = SILENCE_S * FS_HZ  # before and after a record that stands alone
 FIRST = 1  # the sample of a stream at which its first frame that reads real signal begins: frames end on multiples of FRAME
 SCALE_FLOOR_UV = 10.0
 LOGIT_BOUND = 20.0  # of the attention: its exponentials add up in float32
