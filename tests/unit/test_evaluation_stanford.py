@@ -1,5 +1,7 @@
 """Stanford's network has the papers' shape, and trains."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -23,13 +25,21 @@ def test_it_has_34_layers_and_23_outputs() -> None:
             network(torch.zeros(1, 300))
 
 
-def test_training_repeats_from_its_seed() -> None:
+def test_training_repeats_from_its_seed_and_goes_on_where_it_was(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     signals = [rng.standard_normal(stanford.STEP + 40 * i).astype(np.float32) for i in range(4)]
     data = stanford.Recordings(signals, np.array([0, 1, 0, 1])).normalised(0.0, 1.0)
     device = torch.device("cpu")
-    network, twin = (stanford.fit(data, data, 2, epochs=1, seed=1, device=device, batch=4) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), twin.parameters(), strict=True))
+
+    def fit(name: str, epochs: int) -> stanford.StanfordNetwork:
+        run = tmp_path / name
+        run.mkdir(exist_ok=True)
+        return stanford.fit(data, data, 2, epochs=epochs, seed=1, device=device, run=run, batch=2)
+
+    network = fit("whole", 2)
+    fit("stopped", 1)
+    resumed = fit("stopped", 2)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), resumed.parameters(), strict=True))
     found = stanford.predict(network, data, np.array([0.5, 0.5]), device)
     assert found.sum(axis=1).tolist() == [1.0] * 4
 

@@ -1,5 +1,6 @@
 """Training: what is learnt from, the streaming form of the network, and a whole small run from folders to a model folder."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -11,12 +12,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 wfdb = pytest.importorskip("wfdb")
 from safetensors.torch import load_file  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
 
+from ecgstream.cli import app  # noqa: E402
 from ecgstream.classifier import Scorer, load_model  # noqa: E402
 from ecgstream.evaluation.results import Evaluation, Table  # noqa: E402
 from ecgstream.evaluation.statistics import Estimate  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
-from ecgstream.training import course, examples, folds, learn  # noqa: E402
+from ecgstream.training import course, examples, folds, learn, splits  # noqa: E402
 from ecgstream.training.calibrate import Calibration, calibrate, cinc_scores  # noqa: E402
 from ecgstream.training.card import write_card  # noqa: E402
 from ecgstream.training.corpus import Packed  # noqa: E402
@@ -268,6 +271,28 @@ def test_one_command_from_folders_to_a_model_that_serves_and_a_stopped_run_goes_
     assert again == metrics, "a finished run is taken up, not trained anew"
     with pytest.raises(course.ConfigError, match="another configuration"):
         course.train_model(folders, tmp_path / "small", learn.Config(epochs=3), *arguments[1:])
+
+
+@pytest.mark.slow
+def test_stanfords_network_is_scored_on_the_very_fifth_that_ours_is(folders: Path, tmp_path: Path) -> None:
+    arguments = [
+        "train-stanford",
+        "--data",
+        str(folders),
+        "--run",
+        str(tmp_path / "run"),
+        "--epochs",
+        "1",
+        "--json",
+    ]
+    done = CliRunner().invoke(app, [*arguments, "--predictions", str(tmp_path / "said.csv")])
+    assert done.exit_code == 0, done.output
+    dev = {f"A{i:05d}" for i in range(1, 41) if splits.split_of("cinc2017", f"A{i:05d}") == "dev"}
+    with (tmp_path / "said.csv").open() as file:
+        assert {row["record"] for row in csv.DictReader(file)} == dev
+    missing = CliRunner().invoke(app, ["train-stanford", "--data", str(tmp_path / "none")])
+    assert missing.exit_code == 2
+    assert "none/cinc2017/REFERENCE-v3.csv: no such file" in missing.output
 
 
 def test_folds_are_summed_up_by_mean_and_spread() -> None:

@@ -6,11 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ecgstream.cli.evaluation_output import show, told_plainly
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("train")(train)
     app.command("train-folds")(train_folds)
+    app.command("train-stanford")(train_stanford)
 
 
 Data = Annotated[
@@ -93,6 +96,28 @@ def train_folds(
         typer.echo(f"fold {k}: " + ", ".join(f"{name} {value:.3f}" for name, value in score.items()))
     for name, value in folds.summary(scores).items():
         typer.echo(f"{name}: {value['mean']:.3f}, sd {value['sd']:.3f} over folds")
+
+
+def train_stanford(
+    data: Data,
+    run: Annotated[
+        Path, typer.Option(help="Folder of the checkpoint; a stopped run goes on from it.")
+    ] = Path("runs/stanford"),
+    epochs: Annotated[int, typer.Option(help="How often all records are learnt.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    predictions: Annotated[Path | None, typer.Option(help="CSV of every prediction.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Train Stanford's 34 layers on CinC 2017 and score them on the fifth that ours is scored on: the yardstick.
+
+    As its authors have it, but for the place where it stops: raw signals at 200 Hz, no augmentation. No model folder is written.
+    """
+    _, chosen = _trainer("stanford", device)
+    with told_plainly():
+        yardstick = importlib.import_module("ecgstream.evaluation.yardstick")
+        result = yardstick.measure(data, run, chosen, epochs, seed)
+    show(result, data, as_json, None, predictions)
 
 
 def _trainer(module: str, device: str) -> tuple[Any, Any]:

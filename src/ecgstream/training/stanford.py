@@ -7,11 +7,12 @@ between the two; shortcuts are max-pooled by the same factor and padded with zer
 He initialisation. 30 s at 200 Hz (5,888 samples) give 23 outputs, one in 256 samples. It sees the whole
 window ("same" padding), so each new second costs a whole pass.
 
-It stands here as a yardstick: for the cost in `benchmarks/classifier.py`, and to be trained on the same
-split (`fit`). Departure: an even kernel has no middle; of the padding 7 samples stand before and 8 after.
+It stands here as a yardstick: for the cost in `benchmarks/classifier.py`, and trained on the same split
+(`ecgstream.evaluation.yardstick`). Departure: an even kernel has no middle; of the padding 7 samples stand before and 8 after.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -128,22 +129,31 @@ def fit(
     epochs: int,
     seed: int,
     device: torch.device,
+    run: Path,
     batch: int = 32,
 ) -> StanfordNetwork:
     """Train as the authors did: each step has its record's label; Adam, 1e-3, a tenth of it when `tune`
     stops improving.
 
-    Returns the network of the epoch with the lowest loss on `tune`.
+    Returns the network of the epoch with the lowest loss on `tune`. Keeps `run/checkpoint.pt` each epoch and goes on from it.
     """
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     network = StanfordNetwork(n_classes).to(device)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=2)
-    best, kept = np.inf, {k: v.clone() for k, v in network.state_dict().items()}
-    for _ in (bar := tqdm(range(epochs), desc="stanford", unit="epoch")):
+    at = run / "checkpoint.pt"
+    best, first, kept = float("inf"), 0, network.state_dict()
+    if at.exists():
+        state = torch.load(at, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        best, first, kept = state["best"], state["epoch"], state["kept"]
+    for epoch in range(first, epochs):
+        torch.manual_seed(1000 * seed + epoch)  # of the dropout
         network.train()
-        for rows in np.array_split(rng.permutation(len(train.labels)), -(-len(train.labels) // batch)):
+        batches = _batches(train, batch, np.random.default_rng([seed, epoch]))
+        for rows in tqdm(batches, desc=f"epoch {epoch + 1}/{epochs}", leave=False):
             optimizer.zero_grad()
             _loss(network, train, rows, device).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -152,18 +162,32 @@ def fit(
             parts = np.array_split(np.arange(len(tune.labels)), -(-len(tune.labels) // batch))
             loss = float(np.mean([float(_loss(network, tune, rows, device)) for rows in parts]))
         schedule.step(loss)
-        bar.set_postfix(tune_loss=f"{loss:.4f}")
+        tqdm.write(f"epoch {epoch + 1}/{epochs}: loss on the records kept for stopping {loss:.4f}")
         if loss < best:
             best, kept = loss, {k: v.clone() for k, v in network.state_dict().items()}
+        state = {"epoch": epoch + 1, "best": best, "kept": kept, "network": network.state_dict(),
+                 "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}  # fmt: skip
+        torch.save(state, at.with_suffix(".tmp"))
+        at.with_suffix(".tmp").replace(at)
     network.load_state_dict(kept)
     return network.eval()
+
+
+def _batches(data: Recordings, batch: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """All records once, in batches of similar length (padding costs as much as signal), both in random order."""
+    order = rng.permutation(len(data.labels))
+    pools = np.array_split(order, max(1, len(order) // (16 * batch)))
+    alike = [pool[np.argsort([data.signals[i].size for i in pool], kind="stable")] for pool in pools]
+    batches = [rows for pool in alike for rows in np.array_split(pool, -(-len(pool) // batch))]
+    return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def _loss(
     network: StanfordNetwork, data: Recordings, rows: NDArray[np.int64], device: torch.device
 ) -> Tensor:
     x, real = batch_of([data.signals[i] for i in rows])
-    logits = network(x.to(device))
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        logits = network(x.to(device)).float()
     truth = torch.from_numpy(data.labels[rows]).to(device)[:, None].expand(logits.shape[:2])
     each = functional.cross_entropy(logits.transpose(1, 2), truth, reduction="none")
     mask = real.to(device)
