@@ -14,8 +14,8 @@ wfdb = pytest.importorskip("wfdb")
 from safetensors.torch import load_file  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
-from ecgstream.cli import app  # noqa: E402
 from ecgstream.classifier import Scorer, load_model  # noqa: E402
+from ecgstream.cli import app  # noqa: E402
 from ecgstream.evaluation.results import Evaluation, Table  # noqa: E402
 from ecgstream.evaluation.statistics import Estimate  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
@@ -293,6 +293,24 @@ def test_stanfords_network_is_scored_on_the_very_fifth_that_ours_is(folders: Pat
     missing = CliRunner().invoke(app, ["train-stanford", "--data", str(tmp_path / "none")])
     assert missing.exit_code == 2
     assert "none/cinc2017/REFERENCE-v3.csv: no such file" in missing.output
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_folds_network_is_scored_on_its_fifth_and_served_with_heads_that_say_nothing(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = learn.Config(epochs=2, join_epoch=1, n_cinc=8, n_annotated=0, stem=4, levels=(8, 8, 8))
+    monkeypatch.setattr(folds, "RECIPE", small)
+    [scores] = folds.cross_validate(folders, tmp_path / "run", tmp_path / "cache", torch.device("cpu"), [0])
+    model = load_model(tmp_path / "run" / "fold-0" / "cinc2017-without-0")
+    assert model.spec.metrics["cinc2017"] == scores
+    scorer, rng = Scorer(model, 1), np.random.default_rng(2)
+    for _ in range(20):
+        found = scorer.step(np.array([0]), rng.normal(0, 100, (1, 128)).astype(np.float32))
+    assert not np.isnan(found.rhythm).any()
+    assert found.acute[0, 0] == pytest.approx(1.0)
+    assert scorer.beat_probabilities(0, np.array([12.0 * 128]))[0, 0] == pytest.approx(1.0)
 
 
 def test_folds_are_summed_up_by_mean_and_spread() -> None:

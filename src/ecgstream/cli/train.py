@@ -83,7 +83,9 @@ def train_folds(
 ) -> None:
     """Train the rhythm network five times, each time without a fifth of CinC 2017, and score it on that fifth.
 
-    CinC 2017 alone, 20 epochs a fold: half an hour a fold on one CPU core. No model folder is written.
+    CinC 2017 alone, 20 epochs a fold: half an hour a fold on one CPU core. RUN/fold-K/cinc2017-without-K is that network as a model
+    folder, for `ecgstream evaluate rhythms --database mitdb --split all --model …`: on recordings of which it never saw one like
+    them. Its beats are all N; it doesn't know better.
     """
     folds, chosen = _trainer("folds", device)
     try:
@@ -94,7 +96,7 @@ def train_folds(
         raise typer.Exit(2) from error
     for k, score in zip(tried, scores, strict=True):
         typer.echo(f"fold {k}: " + ", ".join(f"{name} {value:.3f}" for name, value in score.items()))
-    for name, value in folds.summary(scores).items():
+    for name, value in folds.summary(scores).items() if len(scores) > 1 else ():
         typer.echo(f"{name}: {value['mean']:.3f}, sd {value['sd']:.3f} over folds")
 
 
