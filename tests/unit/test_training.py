@@ -287,6 +287,7 @@ def test_stanfords_network_is_scored_on_the_very_fifth_that_ours_is(folders: Pat
     ]
     done = CliRunner().invoke(app, [*arguments, "--predictions", str(tmp_path / "said.csv")])
     assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["split"] == "dev"
     dev = {f"A{i:05d}" for i in range(1, 41) if splits.split_of("cinc2017", f"A{i:05d}") == "dev"}
     with (tmp_path / "said.csv").open() as file:
         assert {row["record"] for row in csv.DictReader(file)} == dev

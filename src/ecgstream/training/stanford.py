@@ -11,6 +11,7 @@ It stands here as a yardstick: for the cost in `benchmarks/classifier.py`, and t
 (`ecgstream.evaluation.yardstick`). Departure: an even kernel has no middle; of the padding 7 samples stand before and 8 after.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,7 +163,8 @@ def fit(
             parts = np.array_split(np.arange(len(tune.labels)), -(-len(tune.labels) // batch))
             loss = float(np.mean([float(_loss(network, tune, rows, device)) for rows in parts]))
         schedule.step(loss)
-        tqdm.write(f"epoch {epoch + 1}/{epochs}: loss on the records kept for stopping {loss:.4f}")
+        told = f"epoch {epoch + 1}/{epochs}: loss on the records kept for stopping {loss:.4f}"
+        tqdm.write(told, file=sys.stderr)
         if loss < best:
             best, kept = loss, {k: v.clone() for k, v in network.state_dict().items()}
         state = {"epoch": epoch + 1, "best": best, "kept": kept, "network": network.state_dict(),
