@@ -33,11 +33,11 @@ def read(data: Path, split: str) -> tuple[list[str], Recordings]:
 
 def measure(data: Path, run: Path, device: torch.device, epochs: int = EPOCHS, seed: int = 1) -> Evaluation:
     """Train it in `run` (a stopped run goes on there) and score it on the fixed fifth."""
-    run.mkdir(parents=True, exist_ok=True)
     (_, train), (_, tune), (names, dev) = (read(data, split) for split in ("train", "tune", "dev"))
     every = np.concatenate(train.signals)
     mean, spread = float(every.mean(dtype=np.float64)), float(every.std(dtype=np.float64))
     train, tune, normalised = (part.normalised(mean, spread) for part in (train, tune, dev))
+    run.mkdir(parents=True, exist_ok=True)
     network = fit(train, tune, len(CINC_CLASSES), epochs=epochs, seed=seed, device=device, run=run)
     prior = np.bincount(train.labels, minlength=len(CINC_CLASSES)) / len(train.labels)
     said = predict(network, normalised, prior, device)
