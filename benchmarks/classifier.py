@@ -4,8 +4,8 @@ Stanford's network.
     python benchmarks/classifier.py [MODEL_FOLDER]
 
 All on one thread, in one run, in turns (the median of `ROUNDS`). "Served" is `ecgstream.classifier.Scorer`
-in ONNX Runtime with one finding a second from each of 64 streams. "Anew" is the same network in
-torch eager on each whole 30-s window, batches of 32. Stanford's is the 34-layer network of Rajpurkar et al.
+in ONNX Runtime with one finding a second from each of 64 streams, measurements and trees included. "Anew" is the network
+alone in torch eager on each whole 30-s window, batches of 32. Stanford's is the 34-layer network of Rajpurkar et al.
 2017 in torch eager on 30 s at 200 Hz. Without a folder the network is untrained: its speed doesn't depend
 on its weights.
 """
@@ -23,11 +23,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from ecgstream import classifier
+from ecgstream import model_folder
 from ecgstream.evaluation.speed import ROUNDS, served
-from ecgstream.training import stanford
+from ecgstream.measurements import NAMES
+from ecgstream.training import stanford, trees
 from ecgstream.training.calibrate import Calibration
 from ecgstream.training.export import export
+from ecgstream.training.learn import Config
 from ecgstream.training.network import FS_HZ, Network, scaled
 
 WINDOW_S, BATCH = 30, 32
@@ -36,8 +38,12 @@ WINDOW_S, BATCH = 30, 32
 def untrained(folder: Path) -> Path:
     """A model folder of a network with random weights."""
     torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    measured = rng.normal(0, 1, (2000, len(NAMES))).astype(np.float32)
+    rows = trees.Rows(measured, rng.integers(0, 4, 2000), np.ones(2000))
     export(
         Network().eval(),
+        trees.fit(rows, seed=0, n_trees=Config().n_trees),
         [],
         folder,
         rhythm_calibration=Calibration(),
@@ -84,7 +90,7 @@ def main(folder: Path) -> None:
     network = Network().eval()
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     ways = {
-        "served, cached frames (ONNX Runtime)": served(classifier.load_model(folder)),
+        "served, cached frames (ONNX Runtime)": served(model_folder.load_model(folder)),
         "same network, each window anew (torch eager)": anew(network),
         "Stanford's 34 layers, each window anew (torch eager)": stanfords(),
     }

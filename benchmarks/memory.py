@@ -19,10 +19,10 @@ import msgspec
 import numpy as np
 
 from ecgstream.analysis import Analyzer
-from ecgstream.classifier import load_model
 from ecgstream.codec import encode
 from ecgstream.limits import load_limits
 from ecgstream.messages import Chunk
+from ecgstream.model_folder import load_model
 from ecgstream.pipeline import Pipeline
 from ecgstream.shipped import shipped_model
 from ecgstream.simulator.scenarios import read_scenario

@@ -19,10 +19,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from ecgstream.analysis import Analyzer
-from ecgstream.classifier import Model
 from ecgstream.codec import decode
 from ecgstream.limits import load_limits
 from ecgstream.messages import Alert, Chunk, Finding
+from ecgstream.model_folder import Model
 from ecgstream.pieces import Event, Refusal
 from ecgstream.replay import Place
 from ecgstream.sessions import Sessions

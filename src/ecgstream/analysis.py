@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream import classifier
+from ecgstream import classifier, model_folder
 from ecgstream.frontend import Block, FrontEnd
 from ecgstream.messages import MISSING, Finding
 from ecgstream.pieces import Event, Piece
@@ -53,7 +53,13 @@ class Scorer(Protocol):
     """The network with a memory for each slot: `ecgstream.classifier.Scorer`, or a test's."""
 
     def reset(self, slot: int) -> None: ...
-    def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Scores: ...
+    def step(
+        self,
+        slots: NDArray[np.int64],
+        blocks: NDArray[np.float32],
+        peaks: Sequence[NDArray[np.float64]],
+        seconds: NDArray[np.int64],
+    ) -> Scores: ...
     def beat_probabilities(
         self, slot: NDArray[np.int64], positions: NDArray[np.float64]
     ) -> NDArray[np.float32]: ...
@@ -83,7 +89,7 @@ class Analyzer:
         ] = []  # of the last call of `feed`: streams in each call of the network
         self._scorer: Scorer
         if scorer is None:
-            if not isinstance(model, classifier.Model):
+            if not isinstance(model, model_folder.Model):
                 raise TypeError(f"model: {type(model).__name__} needs a scorer of its own")
             self._scorer = classifier.Scorer(model, max_devices)
         else:
@@ -187,10 +193,13 @@ class Analyzer:
         if scored:
             slots = np.array([block.slot for block in scored], np.int64)
             signals = np.array([block.signal for block in scored], np.float32)
-            seconds = np.array([block.index % WINDOW_S for block in scored], np.int64)
-            self._rings[slots, seconds] = np.rint(np.clip(signals, -LIMIT_UV, LIMIT_UV)).astype(np.int16)
+            seconds = np.array([block.index for block in scored], np.int64)
+            in_uv = np.rint(np.clip(signals, -LIMIT_UV, LIMIT_UV)).astype(np.int16)
+            self._rings[slots, seconds % WINDOW_S] = in_uv
             self.network_batches.append(len(slots))
-            scores = self._scorer.step(slots, signals)
+            starts = [self._windows[block.slot].cnn_start or 0 for block in scored]  # type: ignore[union-attr]
+            peaks = [block.beats - start for block, start in zip(scored, starts, strict=True)]
+            scores = self._scorer.step(slots, signals, peaks, seconds)
             rhythm_rows = _rows(scored, scores.rhythm)
             acute_rows = _rows(scored, scores.acute)
             self._classify(windows)

@@ -1,108 +1,24 @@
-"""The served network: a model folder loaded and checked, and a scorer that carries many streams through it.
+"""The served network and trees: a scorer that carries many streams through a model folder's graphs.
 
-A model folder holds `model.json` (`ModelSpec`: rate, horizons, classes, operating points, calibration, training, metrics and the
-sha256 of each file), three ONNX graphs and the same weights as safetensors. `encoder.onnx` takes one second of each stream and
-the last inputs of its convolutions and gives eight frames a stream: each sample is convolved once. `rhythm.onnx` judges the last
-30 s by sums over their frames (`ecgstream.pooling`), `acute.onnx` the frames of the last 5 s. ONNX Runtime's result for a stream
-doesn't depend on which others share its batch (held by a test), so a replay gives the numbers that the live system gave.
+Each sample is convolved once: the encoder takes one second of each stream and the last inputs of its convolutions. The rhythm is judged
+by sums over the frames of the last 30 s (`ecgstream.pooling`) and by trees on what can be measured in them
+(`ecgstream.measurements`), the acute rhythm by the frames of the last 5 s. ONNX Runtime's result for a stream doesn't depend on which
+others share its batch (held by a test), so a replay gives the numbers that the live system gave.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
-import onnxruntime as ort
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from ecgstream.held_frames import HeldFrames
+from ecgstream.measurements.held import HeldWindows
+from ecgstream.model_folder import Horizon, Model
 from ecgstream.pooling import HeldSums
 
-FORMAT = 4
-GRAPHS = ("encoder.onnx", "rhythm.onnx", "acute.onnx")
-
-
-class ModelError(Exception):
-    """A model folder that can't be served: what was found and what was expected."""
-
-
-class Horizon(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a head looks at: window length, frames in it, a stream's void first frames, frames needed before it speaks."""
-
-    window_s: int
-    frames: int
-    void_frames: int
-    min_frames: int
-    channels: int
-
-
-class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """`model.json`."""
-
-    format: int
-    name: str
-    fs_hz: int
-    hop_s: int
-    frame_samples: int
-    scale_blocks: int
-    scale_floor_uv: float
-    clip: float
-    beat_classes: list[str]
-    acute_classes: list[str]
-    rhythm_classes: list[str]
-    rhythm: Horizon
-    acute: Horizon
-    attentions: int
-    beat_field_samples: int
-    memories: list[tuple[int, int]]
-    thresholds: dict[str, float]
-    record_weights: dict[str, float]
-    temperatures: dict[str, float]
-    rhythm_offsets: dict[str, float]
-    training: dict[str, Any]
-    metrics: dict[str, Any]
-    sha256: dict[str, str]
-
-
-class Model(NamedTuple):
-    """A loaded model folder."""
-
-    folder: Path
-    spec: ModelSpec
-    graphs: dict[str, ort.InferenceSession]
-
-    @property
-    def name(self) -> str:
-        """Name and version, such as ``ecgstream-1@1a2b3c4d``: what a finding says of its model."""
-        return f"{self.spec.name}@{self.spec.sha256['encoder.onnx'][:8]}"
-
-    @property
-    def beat_classes(self) -> tuple[str, ...]:
-        """Names of the beat head's classes."""
-        return tuple(self.spec.beat_classes)
-
-    @property
-    def acute_classes(self) -> tuple[str, ...]:
-        """Names of the acute head's classes."""
-        return tuple(self.spec.acute_classes)
-
-    @property
-    def rhythm_classes(self) -> tuple[str, ...]:
-        """Names of the rhythm head's classes."""
-        return tuple(self.spec.rhythm_classes)
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Operating points: the probability below which a rhythm isn't named, where it has one."""
-        return self.spec.thresholds
-
-    @property
-    def record_weights(self) -> dict[str, float]:
-        """What the probability of each of CinC 2017's labels weighs where a whole recording gets one of them."""
-        return self.spec.record_weights
+MEASURED_EVERY = 5  # seconds of a session: that of a published window is the last of them
+_NO_PEAKS = np.empty(0)
 
 
 def named(
@@ -118,39 +34,6 @@ def level_of(scale_uv: NDArray[np.float32]) -> NDArray[np.float32]:
     """What the acute head is told of the signal's scale [µV]: ln(scale / 100 µV)."""
     level: NDArray[np.float32] = np.log(scale_uv.astype(np.float64) / 100.0).astype(np.float32)
     return level
-
-
-def load_model(folder: Path, threads: int = 1) -> Model:
-    """Load and check a model folder; raises `ModelError` naming the file, what it holds and what was expected."""
-    path = folder / "model.json"
-    if not path.is_file():
-        raise ModelError(f"{folder}: not a model folder: no model.json in it")
-    try:
-        spec = msgspec.json.decode(path.read_bytes(), type=ModelSpec)
-    except msgspec.DecodeError as error:
-        raise ModelError(f"{path}: {error}") from error
-    if spec.format != FORMAT:
-        raise ModelError(f"{path}: format {spec.format}, expected {FORMAT}")
-    if (spec.fs_hz, spec.hop_s) != (128, 1):
-        raise ModelError(f"{path}: {spec.fs_hz} Hz and a hop of {spec.hop_s} s, expected 128 Hz and 1 s")
-    for name, expected in spec.sha256.items():
-        found = (
-            hashlib.sha256((folder / name).read_bytes()).hexdigest()
-            if (folder / name).is_file()
-            else "no such file"
-        )
-        if found != expected:
-            raise ModelError(f"{folder / name}: sha256 {found}, expected {expected}")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    graphs = {}
-    for name in GRAPHS:
-        if name not in spec.sha256:
-            raise ModelError(f"{path}: sha256 has no {name}, expected all of {', '.join(GRAPHS)}")
-        graphs[name] = ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
-    return Model(folder, spec, graphs)
 
 
 class Scores(NamedTuple):
@@ -173,6 +56,8 @@ class Scorer:
         self._rhythm = HeldSums(
             n_slots, spec.rhythm.frames // step, spec.attentions, spec.rhythm.channels - spec.attentions
         )
+        self._windows = HeldWindows(n_slots, spec.rhythm.window_s)
+        self._trees = np.full((n_slots, len(spec.rhythm_offsets)), np.nan, np.float32)
         self._acute = HeldFrames(n_slots, spec.acute.frames, spec.acute.channels, step)
         self._beats = np.full((n_slots, spec.rhythm.frames + 64, len(spec.beat_classes)), np.nan, np.float32)
         self._n_frames = np.zeros(n_slots, np.int64)
@@ -184,6 +69,8 @@ class Scorer:
     def reset(self, slot: int) -> None:
         """Forget a slot's stream: the next block is the first of a run, with silence before it."""
         self._n_frames[slot] = 0
+        self._windows.reset(slot)
+        self._trees[slot] = np.nan
 
     def _after_silence(self) -> list[NDArray[np.float32]]:
         """What the convolutions remember of a stream that was silent for as long as they look back."""
@@ -193,28 +80,42 @@ class Scorer:
             memories = self._encoded(np.zeros((1, self.spec.fs_hz), np.float32), memories)[3:]
         return [memory[0] for memory in memories]
 
-    def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Scores:
+    def step(
+        self,
+        slots: NDArray[np.int64],
+        blocks: NDArray[np.float32],
+        peaks: Sequence[NDArray[np.float64]] | None = None,
+        seconds: NDArray[np.int64] | None = None,
+    ) -> Scores:
         """Take one second of filtered signal of each of some streams; each slot at most once.
 
-        blocks: float32 (n, 128), µV. Returns the probabilities as of the blocks' end.
+        blocks: float32 (n, 128), µV. peaks: of each the R peaks found since the step before, in samples since `reset`; none by default.
+        seconds: the block's place in its session, int64 (n,); by default since `reset`. Returns the probabilities as of the
+        blocks' end.
         """
-        parts = [
-            self._step(slots[i : i + self.batch], blocks[i : i + self.batch])
-            for i in range(0, len(slots), self.batch)
-        ]
-        if not parts:
+        n = len(slots)
+        if n == 0:
             return Scores(
                 np.empty((0, len(self.spec.rhythm_classes)), np.float32),
                 np.empty((0, len(self.spec.acute_classes)), np.float32),
             )
+        if seconds is None:
+            seconds = self._n_frames[slots] // self._step_frames
+        self._windows.push(slots, blocks, peaks if peaks is not None else [_NO_PEAKS] * n)
+        parts = [
+            self._step(slots[i : i + self.batch], blocks[i : i + self.batch], seconds[i : i + self.batch])
+            for i in range(0, n, self.batch)
+        ]
         return Scores(np.concatenate([p.rhythm for p in parts]), np.concatenate([p.acute for p in parts]))
 
-    def _step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Scores:
+    def _step(
+        self, slots: NDArray[np.int64], blocks: NDArray[np.float32], seconds: NDArray[np.int64]
+    ) -> Scores:
         rhythm, acute, beats = self.encode(slots, blocks)
         new_frames = self._n_frames[slots, None] + np.arange(-beats.shape[1], 0)
         known = (new_frames >= self.spec.rhythm.void_frames)[:, :, None]
         self._beats[slots[:, None], new_frames % self._beats.shape[1]] = np.where(known, beats, np.nan)
-        return Scores(self._rhythms(slots, rhythm), self._acutes(slots, acute))
+        return Scores(self._rhythms(slots, rhythm, seconds), self._acutes(slots, acute))
 
     def encode(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The next second's frames, (n, 8, channels) each: of the rhythm head, of the acute head, beat probabilities."""
@@ -255,12 +156,23 @@ class Scorer:
         scaled: NDArray[np.float32] = np.clip(blocks / line, -spec.clip, spec.clip)
         return scaled
 
-    def _rhythms(self, slots: NDArray[np.int64], new: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _rhythms(
+        self, slots: NDArray[np.int64], new: NDArray[np.float32], seconds: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """What network and trees say; the trees are asked again every `MEASURED_EVERY` seconds of the session."""
         horizon = self.spec.rhythm
         n_known = self._n_known(slots, horizon)
         told = self._rhythm.push(slots, new, n_known // self._step_frames)
-        (probabilities,) = self.model.graphs["rhythm.onnx"].run(None, {"features": told})
-        return np.where((n_known >= horizon.min_frames)[:, None], probabilities, np.float32(np.nan))
+        is_warm = n_known >= horizon.min_frames
+        is_due = (seconds % MEASURED_EVERY == MEASURED_EVERY - 1) | np.isnan(self._trees[slots, 0])
+        asked = slots[is_warm & is_due]
+        if asked.size:
+            feed = {"measured": self._windows.measured(asked)}
+            (self._trees[asked],) = self.model.graphs["trees.onnx"].run(None, feed)
+        (probabilities,) = self.model.graphs["rhythm.onnx"].run(
+            None, {"features": told, "trees": self._trees[slots]}
+        )
+        return np.where(is_warm[:, None], probabilities, np.float32(np.nan))
 
     def _acutes(self, slots: NDArray[np.int64], new: NDArray[np.float32]) -> NDArray[np.float32]:
         horizon = self.spec.acute

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ecgstream.analysis import Analyzer
 from ecgstream.frontend import FrontEnd
+from ecgstream.measurements import FS_HZ
+from ecgstream.measurements.held import HeldWindows
 from ecgstream.messages import Chunk, Finding
 from ecgstream.pieces import Event, Piece, Refusal
 from ecgstream.sessions import Sessions
@@ -101,3 +103,6 @@ def warm_up() -> None:
     piece = Piece("warm-up", "warm-up", 0, 250.0, 1.0, 0, False, np.zeros(1000, np.int16))
     front.feed([(0, piece)])
     front.finish(0)
+    windows = HeldWindows(1, 1)
+    windows.push(np.zeros(1, np.int64), np.zeros((1, FS_HZ), np.float32), [np.empty(0)])
+    windows.measured(np.zeros(1, np.int64))

@@ -3,14 +3,19 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.classifier import Model, Scorer
+from ecgstream.classifier import Scorer
+from ecgstream.measurements import measure
+from ecgstream.model_folder import Model
 from ecgstream.pooling import features
 
 SILENCE_S = 3  # before and after it
 
 
-def score_record(model: Model, signal_uv: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rhythm probabilities of a short recording (float32 (n,), filtered, 128 Hz, µV), float32 (classes,); NaN where it is too short.
+def score_record(
+    model: Model, signal_uv: NDArray[np.float32], peaks: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Rhythm probabilities of a short recording (float32 (n,), filtered, 128 Hz, µV) with R peaks at samples `peaks` (m,), float32
+    (classes,); NaN where it is too short.
 
     It stands in silence, as in training (`training.network.alone`), so that the beats next to its ends are seen whole.
     """
@@ -27,6 +32,7 @@ def score_record(model: Model, signal_uv: NDArray[np.float32]) -> NDArray[np.flo
     first = -(-(spec.beat_field_samples - spec.frame_samples) // spec.frame_samples) - silent_frames
     last = signal_uv.size // spec.frame_samples + silent_frames
     told = features(np.concatenate(values)[first:last], spec.attentions)
-    (probabilities,) = model.graphs["rhythm.onnx"].run(None, {"features": told[None]})
+    (trees,) = model.graphs["trees.onnx"].run(None, {"measured": measure(signal_uv, peaks)[None]})
+    (probabilities,) = model.graphs["rhythm.onnx"].run(None, {"features": told[None], "trees": trees})
     rhythm: NDArray[np.float32] = probabilities[0]
     return rhythm

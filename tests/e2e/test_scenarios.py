@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from ecgstream.analysis import Analyzer
-from ecgstream.classifier import load_model
 from ecgstream.codec import InvalidRecord, decode
 from ecgstream.limits import load_limits
 from ecgstream.messages import Alert, AlertState, Chunk, Finding, Priority
+from ecgstream.model_folder import load_model
 from ecgstream.pieces import Event, Refusal
 from ecgstream.recordings import RecordingError
 from ecgstream.replay import Place

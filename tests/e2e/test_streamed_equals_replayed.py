@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ecgstream.analysis import Analyzer
-from ecgstream.classifier import Model, load_model
 from ecgstream.messages import Finding
+from ecgstream.model_folder import Model, load_model
 from ecgstream.monitor import Monitor, MonitorOptions
 from ecgstream.recordings import Recording, read_recording, toy_recording
 from ecgstream.replay import chunks, replay

@@ -6,7 +6,7 @@ import pytest
 
 from ecgstream.analysis import Analyzer
 from ecgstream.brokers import Broker, BrokerUnavailable
-from ecgstream.classifier import Model, load_model
+from ecgstream.model_folder import Model, load_model
 from ecgstream.recordings import Recording
 from ecgstream.replay import replay
 from ecgstream.shipped import shipped_model

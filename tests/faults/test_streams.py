@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ecgstream.classifier import Model
 from ecgstream.messages import Alert, AlertState, Chunk, DeadLetter
+from ecgstream.model_folder import Model
 from ecgstream.recordings import Recording
 from ecgstream.replay import chunks
 from process_ward import Expected, expect, findings_of, judge, running, stream

@@ -12,9 +12,9 @@ pytest.importorskip("matplotlib")
 
 import wfdb
 
-from ecgstream.classifier import Model, load_model
 from ecgstream.cli import app
 from ecgstream.evaluation.annotations import Note, notes_of, write
+from ecgstream.model_folder import Model, load_model
 from ecgstream.shipped import shipped_model
 from evaluation_streams import stream
 

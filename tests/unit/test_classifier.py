@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecgstream.classifier import FORMAT, Model, ModelError, Scorer, load_model
+from ecgstream.classifier import Scorer
+from ecgstream.model_folder import FORMAT, Model, ModelError, load_model
 from ecgstream.shipped import shipped_model
 from ecgstream.whole_record import score_record
 
 N_BLOCKS = 40
+NO_PEAKS = np.empty(0)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,28 @@ def test_a_streams_scores_do_not_depend_on_its_batch(model: Model, blocks: np.nd
         np.testing.assert_array_equal(many.acute[3], one.acute[0])
     at = np.arange(10.0, 30.0) * 128
     np.testing.assert_array_equal(together.beat_probabilities(3, at), alone.beat_probabilities(2, at))
+
+
+def test_the_trees_are_asked_at_the_same_seconds_of_a_session_wherever_reading_began(
+    model: Model, blocks: np.ndarray
+) -> None:
+    peaks = np.arange(0.5, N_BLOCKS, 0.8) * 128
+
+    def stream(first: int) -> list[np.ndarray]:
+        scorer = Scorer(model, 1)
+        rows = []
+        for b in range(first, N_BLOCKS):
+            found = peaks[(peaks >= b * 128) & (peaks < (b + 1) * 128)] - first * 128
+            rows.append(scorer.step(np.array([0]), blocks[b, :1], [found], np.array([b])).rhythm[0])
+        return rows
+
+    whole, later = stream(0), stream(3)
+    for b in range(36, N_BLOCKS):  # by then both hold 30 s, and have been asked since
+        np.testing.assert_allclose(whole[b], later[b - 3], atol=1e-6)
+    fresh = Scorer(model, 1)
+    for b in range(N_BLOCKS):
+        without = fresh.step(np.array([0]), blocks[b, :1]).rhythm[0]
+    assert not np.allclose(without, whole[-1], atol=1e-3), "where the beats are has a say"
 
 
 def test_heads_speak_when_warm_and_give_probabilities(model: Model, blocks: np.ndarray) -> None:
@@ -84,8 +108,9 @@ def test_a_stream_begins_in_silence_whatever_was_before(model: Model, blocks: np
 
 
 def test_a_record_too_short_to_read_is_unknown(model: Model) -> None:
-    assert np.isnan(score_record(model, np.zeros(5 * 128, np.float32))).all()
-    assert score_record(model, np.zeros(12 * 128 + 17, np.float32)).sum() == pytest.approx(1.0, abs=1e-5)
+    assert np.isnan(score_record(model, np.zeros(5 * 128, np.float32), NO_PEAKS)).all()
+    scored = score_record(model, np.zeros(12 * 128 + 17, np.float32), NO_PEAKS)
+    assert scored.sum() == pytest.approx(1.0, abs=1e-5)
 
 
 def broken(tmp_path: Path, change: dict[str, object]) -> Path:
@@ -103,6 +128,7 @@ def broken(tmp_path: Path, change: dict[str, object]) -> Path:
         ({"format": 99}, ["format 99", f"expected {FORMAT}"]),
         ({"fs_hz": 250}, ["250 Hz", "128 Hz"]),
         ({"surprise": 1}, ["surprise"]),
+        ({"measurements": ["rr_mean", "mood"]}, ["mood", "rr_sd"]),
         ({"sha256": {}}, ["encoder.onnx"]),
         ({"rhythm_classes": "sinus"}, ["rhythm_classes"]),
     ],

@@ -12,6 +12,7 @@ from ecgstream.evaluation.references import Interval
 from ecgstream.evaluation.results import Table
 from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import Estimate
+from ecgstream.measurements.rr_intervals import cos_en
 from evaluation_streams import RHYTHMS, one_hot, reference, stream
 
 
@@ -116,18 +117,18 @@ def test_fibrillation_and_learning_period_are_not_scored() -> None:
 
 def test_cos_en_tells_irregular_from_regular_and_from_alternating() -> None:
     rng = np.random.default_rng(0)
-    irregular = rr_baseline.cos_en(rng.uniform(0.4, 1.1, 40))
-    regular = rr_baseline.cos_en(0.8 + 0.01 * rng.standard_normal(40))
-    bigeminal = rr_baseline.cos_en(np.tile([0.55, 1.05], 20))
+    irregular = cos_en(rng.uniform(0.4, 1.1, 40))
+    regular = cos_en(0.8 + 0.01 * rng.standard_normal(40))
+    bigeminal = cos_en(np.tile([0.55, 1.05], 20))
     assert irregular > regular
     assert irregular > bigeminal
-    assert np.isnan(rr_baseline.cos_en(np.full(5, 0.8)))
-    assert np.isnan(rr_baseline.cos_en(np.full(20, 5.0)))
+    assert np.isnan(cos_en(np.full(5, 0.8)))
+    assert np.isnan(cos_en(np.full(20, 5.0)))
 
 
 def test_cos_en_by_hand() -> None:
     # constant intervals of 0.5 s: every pair matches, so A/B = 1 and CosEn = ln(2 * 0.03 / 0.5)
-    assert rr_baseline.cos_en(np.full(20, 0.5)) == pytest.approx(np.log(0.06 / 0.5))
+    assert cos_en(np.full(20, 0.5)) == pytest.approx(np.log(0.06 / 0.5))
 
 
 def test_threshold_is_the_best_f1() -> None:

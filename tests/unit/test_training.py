@@ -12,19 +12,23 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 wfdb = pytest.importorskip("wfdb")
 from safetensors.torch import load_file  # noqa: E402
+from scipy.special import log_softmax  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
-from ecgstream.classifier import Scorer, load_model  # noqa: E402
+from ecgstream.classifier import Scorer  # noqa: E402
 from ecgstream.cli import app  # noqa: E402
 from ecgstream.evaluation.results import Evaluation, Table  # noqa: E402
 from ecgstream.evaluation.statistics import Estimate  # noqa: E402
+from ecgstream.measurements import measure  # noqa: E402
+from ecgstream.model_folder import load_model  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
 from ecgstream.training import course, examples, folds, learn, splits  # noqa: E402
-from ecgstream.training.calibrate import Calibration, calibrate, cinc_scores  # noqa: E402
+from ecgstream.training.calibrate import LABELS, MEMBER, Calibration, calibrate, cinc_scores, label_scores  # noqa: E402
 from ecgstream.training.card import write_card  # noqa: E402
 from ecgstream.training.corpus import Packed  # noqa: E402
 from ecgstream.training.network import FIRST, RHYTHMS, Network, Shape, scaled  # noqa: E402
 from ecgstream.training.streaming import StreamingNetwork  # noqa: E402
+from ecgstream.training.trees import fit, measured_whole, rows_of  # noqa: E402
 from ecgstream.whole_record import score_record  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -87,20 +91,30 @@ def test_a_record_and_a_stream_score_as_served_as_they_do_in_training() -> None:
         for n in (9 * 128 + 17, 30 * 128, 61 * 128)
     ]
     records = [record(signal=signal) for signal in [*signals, signals[0][:600]]]
-    calibration = Calibration(model.spec.temperatures["rhythm"], model.spec.rhythm_offsets)
-    trained = calibration.of(learn.predict_records(network, records, torch.device("cpu")))
-    served = [score_record(model, r.signal.astype(np.float32)) for r in records]
+    weights, offsets = model.spec.rhythm_weights, model.spec.rhythm_offsets
+    calibration = Calibration(weights["network"], weights["trees"], tuple(offsets[label] for label in LABELS))
+
+    def of_trees(measured: np.ndarray) -> np.ndarray:
+        (said,) = model.graphs["trees.onnx"].run(None, {"measured": measured})
+        return np.asarray(said)
+
+    of_network = learn.predict_records(network, records, torch.device("cpu"))
+    trained = calibration.of(of_network, of_trees(measured_whole(records)))
+    served = [score_record(model, r.signal.astype(np.float32), r.peaks) for r in records]
     np.testing.assert_allclose(served, trained, atol=1e-5)
     assert np.isnan(served[3]).all(), "less than one frame reads"
     stream = signals[2][: 40 * 128].astype(np.float32)
     scorer = Scorer(model, 1)
-    for second in stream.reshape(40, 1, 128):
-        live = scorer.step(np.array([0]), second).rhythm
+    peaks = records[2].peaks
+    for i, second in enumerate(stream.reshape(40, 1, 128)):
+        found = peaks[(peaks >= i * 128) & (peaks < (i + 1) * 128)]
+        live = scorer.step(np.array([0]), second, [found]).rhythm
     with torch.no_grad():
         x = scaled(torch.from_numpy(stream)[None])[:, None, None, FIRST:]
         values = network.rhythm.values(network.encoder(x)[1])[:, -model.spec.rhythm.frames :]
         p = torch.softmax(network.rhythm.pool(values, torch.ones(values.shape[:2])), 1)
-    np.testing.assert_allclose(live, calibration.of(p.numpy()), atol=1e-5)
+    window = measure(stream[-30 * 128 :], peaks - 10 * 128)
+    np.testing.assert_allclose(live, calibration.of(p.numpy(), of_trees(window[None])), atol=1e-5)
 
 
 def test_the_scale_is_causal_and_forgets_after_five_seconds() -> None:
@@ -115,7 +129,7 @@ def record(**changes: Any) -> Packed:
     signal = (np.random.default_rng(1).normal(0, 100, 128 * 60)).astype(np.int16)
     fields: dict[str, Any] = dict(  # noqa: C408
         database="mitdb", record="100", lead=0, signal=signal, beats=np.arange(64.0, signal.size, 128),
-        kinds=np.array(["N"] * 60), rhythms=[(0, signal.size, "N")],
+        kinds=np.array(["N"] * 60), rhythms=[(0, signal.size, "N")], peaks=np.arange(60.0, signal.size, 130),
     )  # fmt: skip
     return Packed(**(fields | changes))  # type: ignore[arg-type]
 
@@ -171,27 +185,64 @@ def test_cinc_scores_by_hand() -> None:
     assert cinc_scores(records, p)["~"] == 0.6667, "too short to say: noise"
 
 
-def test_calibration_takes_back_what_the_loss_weighed_up_and_weights_raise_f1() -> None:
+def test_an_opinion_takes_back_what_was_weighed_up_and_is_better_than_either() -> None:
     rng = np.random.default_rng(7)
-    believed = np.exp(rng.normal([1.5, -0.5, 0.5, -2.0], 1.5, (6000, 4)))
-    believed /= believed.sum(1, keepdims=True)
-    labels = ["NAO~"[rng.choice(4, p=p)] for p in believed]
-    said = believed**1.6 * [1.0, 3.0, 1.0, 0.5]
-    p = np.zeros((6000, len(RHYTHMS)))
-    p[:, [RHYTHMS.index(r) for r in ("sinus", "af", "other", "noise")]] = said / said.sum(1, keepdims=True)
-    records = [record(label=label) for label in labels]
-    found = calibrate(p[:3000], records[:3000])
-    assert found.temperature == pytest.approx(1.6, abs=0.15)
-    assert found.offsets["af"] == pytest.approx(-np.log(3.0) / 1.6, abs=0.2)
-    assert found.offsets["noise"] == pytest.approx(np.log(2.0) / 1.6, abs=0.3)
-    assert found.offsets["sinus"] == 0.0
-    calibrated = found.of(p[3000:])
-    np.testing.assert_allclose(calibrated[:, RHYTHMS.index("af")], believed[3000:, 1], atol=0.08)
-    before, after, weighed = (
-        cinc_scores(records[3000:], q, w)["mean"]
-        for q, w in ((p[3000:], None), (calibrated, None), (calibrated, found.record_weights))
+    n = 8000
+    truth = rng.choice(4, n)
+    own = rng.normal(0, 1, (2, n, 4)) + 2.0 * np.eye(4)[truth]  # two opinions, each noisy in its own way
+    too_sure = 2.0 * own[0] + [0.0, 1.5, 0.0, 0.0]
+    network = np.zeros((n, len(RHYTHMS)))
+    network[:, [RHYTHMS.index(r) for r in ("sinus", "af", "svt", "noise")]] = np.exp(
+        log_softmax(too_sure, axis=1)
     )
-    assert weighed > max(before, after)
+    trees = np.exp(log_softmax(own[1], axis=1))
+    records = [record(label=LABELS[k]) for k in truth]
+    half = n // 2
+    found = calibrate(network[:half], trees[:half], records[:half])
+    assert found.trees > 1.5 * found.network, "the network is too sure by a factor of two"
+    assert found.offsets[0] == 0.0
+    assert found.offsets[1] == pytest.approx(-1.5 * found.network, abs=0.4), "what weighs A up is taken back"
+    p = found.of(network[half:], trees[half:])
+    np.testing.assert_allclose(p.sum(1), 1.0, atol=1e-6)
+    shares = p @ MEMBER
+    for k in range(4):
+        assert shares[:, k].mean() == pytest.approx((truth[half:] == k).mean(), abs=0.02)
+    alone = (
+        cinc_scores(records[half:], network[half:])["mean"],
+        label_scores(records[half:], trees[half:])["mean"],
+    )
+    assert cinc_scores(records[half:], p, found.record_weights)["mean"] > max(alone) + 0.03
+
+
+def test_which_rhythm_of_a_label_it_is_the_network_alone_says() -> None:
+    network = np.full((1, len(RHYTHMS)), 1e-3)
+    network[0, RHYTHMS.index("svt")], network[0, RHYTHMS.index("sinus")] = 0.3, 0.6
+    opinion = Calibration(0.5, 0.5).of(network, np.array([[0.1, 0.1, 0.7, 0.1]]))
+    others = [RHYTHMS.index(r) for r in examples.CINC["O"]]
+    before = network[0, others] / network[0, others].sum()
+    np.testing.assert_allclose(opinion[0, others] / opinion[0, others].sum(), before, atol=1e-6)
+    assert opinion[0, others].sum() > opinion[0, RHYTHMS.index("sinus")]
+    assert np.isnan(Calibration().of(np.full((1, len(RHYTHMS)), np.nan), np.full((1, 4), 0.25))).all()
+
+
+def test_trees_learn_labels_from_annotated_windows_where_they_are_sure() -> None:
+    n = 128 * 90
+    signal = np.random.default_rng(1).normal(0, 100, n).astype(np.int16)
+    kinds = np.array(["N"] * 90)
+    kinds[35] = "S"  # one ectopic beat in the second window: it could be called either
+    spells = record(
+        signal=signal, beats=np.arange(64.0, n, 128), kinds=kinds,
+        rhythms=[(0, 60 * 128, "N"), (60 * 128, n, "AFIB")],
+    )  # fmt: skip
+    rows = rows_of([spells], seed=1)
+    assert [LABELS[k] for k in rows.labels] == ["N", "N", "A", "A"], "each upright and upside down"
+    kinds[36] = "V"
+    assert [LABELS[k] for k in rows_of([spells], seed=1).labels] == ["N", "N", "O", "O", "A", "A"]
+    short, long = record(label="A"), record(label="O", signal=signal[: 20 * 128])
+    weights = [rows_of([r], seed=1).weights.sum() for r in (short, long)]
+    assert weights[0] == pytest.approx(weights[1]), "a long recording weighs no more than a short one"
+    with pytest.raises(ValueError, match="N, ~"):
+        fit(rows_of([short, long], seed=1), seed=1, n_trees=2)
 
 
 def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
@@ -258,10 +309,15 @@ def folders(tmp_path: Path) -> Path:
 def test_one_command_from_folders_to_a_model_that_serves_and_a_stopped_run_goes_on(
     folders: Path, tmp_path: Path
 ) -> None:
-    config = learn.Config(epochs=2, acute_epochs=1, n_cinc=8, n_annotated=4, stem=4, levels=(8, 8, 8))
+    config = learn.Config(
+        epochs=2, acute_epochs=1, n_trees=3, n_cinc=8, n_annotated=4, stem=4, levels=(8, 8, 8)
+    )
     arguments = (config, tmp_path / "run", tmp_path / "cache", torch.device("cpu"))
     metrics = course.train_model(folders, tmp_path / "small", *arguments)
-    assert set(metrics) == {"cinc2017_dev", "cinc2017_tune_uncalibrated", "acute_windows_out_of_fold"}
+    assert set(metrics) == {
+        "cinc2017_dev", "cinc2017_dev_network_alone", "cinc2017_dev_trees_alone", "cinc2017_tune_network_alone",
+        "acute_windows_out_of_fold",
+    }  # fmt: skip
     model = load_model(tmp_path / "small")
     scores = Scorer(model, 1).step(np.array([0]), np.zeros((1, 128), np.float32))
     assert scores.rhythm.shape == (1, len(RHYTHMS))
@@ -301,7 +357,7 @@ def test_stanfords_network_is_scored_on_the_very_fifth_that_ours_is(folders: Pat
 def test_a_folds_network_is_scored_on_its_fifth_and_served_with_heads_that_say_nothing(
     folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = learn.Config(epochs=2, join_epoch=1, n_cinc=8, n_annotated=0, stem=4, levels=(8, 8, 8))
+    small = learn.Config(epochs=2, join_epoch=1, n_trees=3, n_cinc=8, n_annotated=0, stem=4, levels=(8, 8, 8))
     monkeypatch.setattr(folds, "RECIPE", small)
     [scores] = folds.cross_validate(folders, tmp_path / "run", tmp_path / "cache", torch.device("cpu"), [0])
     model = load_model(tmp_path / "run" / "fold-0" / "cinc2017-without-0")

@@ -35,8 +35,8 @@ def register(app: typer.Typer) -> None:
         try:
             from tqdm import tqdm
 
-            from ecgstream.classifier import ModelError, load_model
             from ecgstream.evaluation import annotations
+            from ecgstream.model_folder import ModelError, load_model
             from ecgstream.recordings import RecordingError, read_recording
             from ecgstream.shipped import shipped_model
         except ModuleNotFoundError as error:

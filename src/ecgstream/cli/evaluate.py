@@ -12,7 +12,7 @@ import typer
 from ecgstream.cli.evaluation_output import progress, show, told_plainly
 
 if TYPE_CHECKING:
-    from ecgstream.classifier import Model
+    from ecgstream.model_folder import Model
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -220,10 +220,10 @@ def card(
 
 
 def _model(folder: Path | None) -> "Model":
-    from ecgstream import classifier
+    from ecgstream import model_folder
     from ecgstream.shipped import shipped_model
 
-    return classifier.load_model(folder or shipped_model())
+    return model_folder.load_model(folder or shipped_model())
 
 
 def _command_of(module: str, needs_model: bool) -> Callable[..., None]:

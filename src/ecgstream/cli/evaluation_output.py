@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @contextmanager
 def told_plainly() -> Iterator[None]:
     """A user's mistake becomes one line on stderr and exit code 2."""
-    from ecgstream.classifier import ModelError
     from ecgstream.evaluation import BadReference
+    from ecgstream.model_folder import ModelError
 
     try:
         yield

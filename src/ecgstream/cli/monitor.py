@@ -52,9 +52,9 @@ def register(app: typer.Typer) -> None:
             _stop(f"--log-level: {log_level!r} is none of debug, info, warning, error")
         if workers > 1:
             raise typer.Exit(_many(workers, instance, metrics_port))
-        from ecgstream.classifier import ModelError, load_model
         from ecgstream.kafka import InvalidSettings, load_settings
         from ecgstream.logs import configure_logs
+        from ecgstream.model_folder import ModelError, load_model
         from ecgstream.monitor import MonitorOptions
         from ecgstream.shipped import shipped_model
 
@@ -83,9 +83,9 @@ def _one(settings: "KafkaSettings", folder: Path, max_devices: int, options: "Mo
     from aiokafka.errors import KafkaConnectionError
 
     from ecgstream.analysis import Analyzer
-    from ecgstream.classifier import load_model
     from ecgstream.fencing import Fenced
     from ecgstream.kafka import client_options
+    from ecgstream.model_folder import load_model
     from ecgstream.monitor import Monitor
     from ecgstream.topics import Topics
 

@@ -36,8 +36,8 @@ def register(app: typer.Typer) -> None:
             ecgstream plot mitdb/203 --from 600 --to 620 --out 203.svg
         """
         try:
-            from ecgstream.classifier import ModelError, load_model
             from ecgstream.evaluation import annotations, pictures
+            from ecgstream.model_folder import ModelError, load_model
             from ecgstream.recordings import RecordingError, read_recording
             from ecgstream.shipped import shipped_model
         except ModuleNotFoundError as error:

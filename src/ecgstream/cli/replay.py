@@ -37,8 +37,8 @@ def register(app: typer.Typer) -> None:
             ecgstream replay mitdb/208 --json | jq 'select(.alert_id)'
         """
         from ecgstream.analysis import Analyzer
-        from ecgstream.classifier import ModelError, load_model
         from ecgstream.limits import LimitsError, load_limits
+        from ecgstream.model_folder import ModelError, load_model
         from ecgstream.shipped import shipped_model
 
         try:

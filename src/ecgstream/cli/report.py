@@ -49,8 +49,8 @@ def register(app: typer.Typer) -> None:
 
 def _of_recording(source: str, model: Path | None, alarms: Path | None) -> tuple[str, list[Any], list[Any]]:
     from ecgstream.analysis import Analyzer
-    from ecgstream.classifier import load_model
     from ecgstream.limits import load_limits
+    from ecgstream.model_folder import load_model
     from ecgstream.recordings import read_recording, toy_recording
     from ecgstream.replay import replay
     from ecgstream.shipped import shipped_model

@@ -44,7 +44,7 @@ from ecgstream.evaluation.ventricular import SEGMENT_S, amplitude_uv, rate_bpm
 from ecgstream.training.splits import VFDB
 
 if TYPE_CHECKING:
-    from ecgstream import classifier
+    from ecgstream import model_folder
 
 DATABASES = ("vfdb", "mitdb")
 SHOCKABLE = ("vt", "vf")
@@ -245,7 +245,7 @@ def _seconds(result: Evaluation, pairs: Sequence[tuple[Reference, Stream]], clas
 
 def run(
     data: Path,
-    model: "classifier.Model",
+    model: "model_folder.Model",
     split: str,
     done: Callable[[Stream], None],
     databases: Sequence[str] = DATABASES,
@@ -264,7 +264,9 @@ def run(
     return evaluate(pairs, tuple(model.acute_classes), model=model.name, split=split)
 
 
-def folds_of(model: "classifier.Model", data: Path, database: str, split: str) -> dict[int | None, list[str]]:
+def folds_of(
+    model: "model_folder.Model", data: Path, database: str, split: str
+) -> dict[int | None, list[str]]:
     """Which records are judged by which head; ``None`` is the one that serves."""
     whole = database == VFDB and has_folds(model)
     folds: dict[int | None, list[str]] = {}

@@ -38,7 +38,7 @@ from ecgstream.speaking import State
 from ecgstream.watch import on_ack, on_finding
 
 if TYPE_CHECKING:
-    from ecgstream import classifier
+    from ecgstream import model_folder
 
 DATABASES = ("vfdb", "mitdb", "svdb")
 KINDS = ("asystole", "vf", "vt", "extreme-tachycardia", "extreme-bradycardia")
@@ -77,7 +77,7 @@ class Done(NamedTuple):
 
 def run(
     data: Path,
-    model: "classifier.Model",
+    model: "model_folder.Model",
     split: str,
     done: Callable[[Any], None],
     databases: Sequence[str] = DATABASES,
@@ -93,7 +93,7 @@ def run(
 
 
 def timed_findings(
-    data: Path, model: "classifier.Model", split: str, done: Callable[[Any], None], databases: Sequence[str]
+    data: Path, model: "model_folder.Model", split: str, done: Callable[[Any], None], databases: Sequence[str]
 ) -> Iterator[tuple[Reference, list[tuple[float, Finding]]]]:
     """Each recording's findings, each with how many seconds of the recording had been given when it came."""
     wanted: dict[int | None, list[Reference]] = {}
@@ -112,7 +112,7 @@ def timed_findings(
                 done(Done(reference))
 
 
-def _streamed(model: "classifier.Model", sources: Sequence[Source]) -> list[list[tuple[float, Finding]]]:
+def _streamed(model: "model_folder.Model", sources: Sequence[Source]) -> list[list[tuple[float, Finding]]]:
     analyzer = Analyzer(model, len(sources))
     found: list[list[tuple[float, Finding]]] = [[] for _ in sources]
     for second in range(int(max(s.duration_s for s in sources)) + 1):

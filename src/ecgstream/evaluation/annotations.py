@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 import wfdb
 
-from ecgstream.classifier import Model
 from ecgstream.evaluation.labels import CENTRE_S, kinds_of, labels_of
 from ecgstream.evaluation.sources import Source
 from ecgstream.evaluation.streaming import Stream, stream_records
+from ecgstream.model_folder import Model
 from ecgstream.recordings import Recording
 
 TEXT = {

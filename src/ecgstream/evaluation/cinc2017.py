@@ -20,15 +20,15 @@ from ecgstream.evaluation import statistics
 from ecgstream.evaluation.references import CINC_CLASSES, read_cinc_labels
 from ecgstream.evaluation.results import Confusion, Evaluation, Prediction, Table, Worst
 from ecgstream.evaluation.sources import read_source
-from ecgstream.evaluation.streaming import Model, Stream, stream_records, unscored
+from ecgstream.evaluation.streaming import FS_HZ, Model, Stream, stream_records, unscored
 
 DATABASE = "cinc2017"
 RHYTHM_OF = {"sinus": "N", "af": "A", "noise": "~"}
 Floats = NDArray[np.float64]
 
 
-# scores one whole record: float32 (n,), µV, 128 Hz, filtered -> float32 (n_rhythm,)
-RecordScorer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+# scores one whole record: float32 (n,), µV, 128 Hz, filtered, and its R peaks in samples -> float32 (n_rhythm,)
+RecordScorer = Callable[[NDArray[np.float32], Floats], NDArray[np.float32]]
 
 
 def grouped(probabilities: NDArray[np.floating], rhythm_classes: Sequence[str]) -> Floats:
@@ -158,7 +158,7 @@ def run(
         signal = stream.signal if stream.signal is not None else np.empty(0, np.float32)
         stream.signal = None
         record = stream.source.record
-        shares[record] = grouped(score_record(signal)[None], model.rhythm_classes)[0]
+        shares[record] = grouped(score_record(signal, stream.beats_s * FS_HZ)[None], model.rhythm_classes)[0]
         unreadable[record] = 1.0 - float(stream.readable.mean()) if stream.readable.size else 1.0
         duration_s[record] = stream.source.duration_s
         done(stream)

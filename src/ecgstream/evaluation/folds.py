@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ecgstream.training.splits import VFDB, fold_of
 
 if TYPE_CHECKING:
-    from ecgstream.classifier import Model
+    from ecgstream.model_folder import Model
 
 
 def has_folds(model: "Model") -> bool:

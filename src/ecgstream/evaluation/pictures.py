@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ecgstream.classifier import Model
 from ecgstream.evaluation.annotations import rhythm_by_second
 from ecgstream.evaluation.labels import kinds_of
 from ecgstream.evaluation.streaming import Stream
 from ecgstream.messages import Quality, Reason
+from ecgstream.model_folder import Model
 
 FS_HZ = 128
 MAX_S = 120.0

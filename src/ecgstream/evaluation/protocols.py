@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ecgstream.classifier import Model
 from ecgstream.evaluation import acute as acute_protocol
 from ecgstream.evaluation import beat_classes as beat_protocol
 from ecgstream.evaluation import cinc2017 as cinc_protocol
@@ -13,6 +12,7 @@ from ecgstream.evaluation import rhythms as rhythm_protocol
 from ecgstream.evaluation import rr_baseline
 from ecgstream.evaluation.references import read_cinc_labels
 from ecgstream.evaluation.results import Evaluation
+from ecgstream.model_folder import Model
 from ecgstream.whole_record import score_record
 
 Done = Callable[[Any], None]  # told of each recording that is done

@@ -1,15 +1,8 @@
 """The baseline worth beating: atrial fibrillation from RR intervals alone, with one threshold.
 
-Coefficient of sample entropy (Lake & Moorman 2011, doi:10.1152/ajpheart.00561.2010): the entropy of short
-runs of RR intervals, less the logarithms of tolerance and mean interval, so that fast regular and slow
-irregular rhythms are told apart:
-
-    CosEn = -ln(A / B) + ln(2 r) - ln(mean RR),   r and RR in seconds
-
-with B the pairs of beats whose interval matches within r (m = 1) and A those whose next one matches too.
-Departures: the tolerance starts at 30 ms and grows by 5 ms until 5 pairs match twice (at most 200 ms), as
-the paper asks for a minimum numerator; a window without them has the value of one pair. The last 30 s of
-beats are looked at, 8 intervals at least; intervals outside 0.2-3 s end a run.
+Coefficient of sample entropy (Lake & Moorman 2011, doi:10.1152/ajpheart.00561.2010; `ecgstream.measurements.rr_intervals.cos_en`): the
+entropy of short runs of RR intervals, less the logarithms of tolerance and mean interval, so that fast regular and slow
+irregular rhythms are told apart. The last 30 s of beats are looked at.
 
 The threshold is the one with the best F1 of AF time on the training split. The beats
 are those of this project's detector.
@@ -26,37 +19,10 @@ from ecgstream.evaluation.references import CINC_CLASSES, Interval, Reference
 from ecgstream.evaluation.results import Cell, Table
 from ecgstream.evaluation.rhythms import Counts, compare_record, table
 from ecgstream.evaluation.streaming import Stream
+from ecgstream.measurements.rr_intervals import cos_en
 
 WINDOW_S = 30.0
-MIN_INTERVALS = 8
-SHORTEST_S, LONGEST_S = 0.2, 3.0
-MIN_MATCHES = 5
 Floats = NDArray[np.float64]
-
-
-def cos_en(rr_s: Floats) -> float:
-    """CosEn of RR intervals (n,) in seconds; NaN with fewer than `MIN_INTERVALS` plausible ones.
-
-    >>> cos_en(np.full(20, 0.8)) < cos_en(np.tile([0.5, 0.9, 0.62, 1.1, 0.7], 4))
-    True
-    """
-    plausible = (rr_s >= SHORTEST_S) & (rr_s <= LONGEST_S)
-    if plausible.sum() < MIN_INTERVALS:
-        return float("nan")
-    pairs = plausible[:-1] & plausible[1:]
-    first, following = rr_s[:-1][pairs], rr_s[1:][pairs]
-    if len(first) < 2:
-        return float("nan")
-    upper = np.triu_indices(len(first), 1)
-    gap = np.abs(first[:, None] - first[None, :])[upper]
-    next_gap = np.abs(following[:, None] - following[None, :])[upper]
-    for tolerance_s in np.arange(0.030, 0.2001, 0.005):
-        alike = gap <= tolerance_s
-        twice = int((alike & (next_gap <= tolerance_s)).sum())
-        if twice >= MIN_MATCHES:
-            break
-    entropy = -np.log(max(twice, 1) / max(int(alike.sum()), 1))
-    return float(entropy + np.log(2 * tolerance_s) - np.log(rr_s[plausible].mean()))
 
 
 def each_second(beats_s: Floats, n_seconds: int) -> Floats:

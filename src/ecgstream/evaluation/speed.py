@@ -4,33 +4,42 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ecgstream import classifier
+from ecgstream import classifier, model_folder
 
 STREAMS, SECONDS, WARM_S, ROUNDS = 64, 20, 30, 5
 
 
-def served(model: classifier.Model) -> Callable[[], int]:
+def served(model: model_folder.Model) -> Callable[[], int]:
     """`SECONDS` of each of `STREAMS` warm streams through the scorer at each call, which gives the windows scored."""
     scorer = classifier.Scorer(model, STREAMS)
     slots = np.arange(STREAMS, dtype=np.int64)
     rng = np.random.default_rng(0)
     shape = (WARM_S + SECONDS, STREAMS, model.spec.fs_hz)
     blocks = (200 * rng.standard_normal(shape)).astype(np.float32)
+    second = 0
+
+    def step(block: NDArray[np.float32]) -> classifier.Scores:
+        nonlocal second
+        beat = np.array([(second + 0.5) * model.spec.fs_hz])  # one a second
+        second += 1
+        return scorer.step(slots, block, [beat] * STREAMS)
+
     for block in blocks[:WARM_S]:
-        scores = scorer.step(slots, block)
+        scores = step(block)
     assert not np.isnan(scores.rhythm).any()
     assert not np.isnan(scores.acute).any()
 
     def run() -> int:
         for block in blocks[WARM_S:]:
-            scorer.step(slots, block)
+            step(block)
         return STREAMS * SECONDS
 
     return run
 
 
-def windows_a_second(model: classifier.Model) -> float:
+def windows_a_second(model: model_folder.Model) -> float:
     """The median of `ROUNDS`."""
     run, rates = served(model), []
     for _ in range(ROUNDS):

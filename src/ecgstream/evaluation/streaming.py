@@ -41,7 +41,13 @@ class Scorer(Protocol):
     def reset(self, slot: int) -> None:
         """Forget the slot's stream."""
 
-    def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> Any:
+    def step(
+        self,
+        slots: NDArray[np.int64],
+        blocks: NDArray[np.float32],
+        peaks: Sequence[NDArray[np.float64]] | None = None,
+        seconds: NDArray[np.int64] | None = None,
+    ) -> Any:
         """One block of 128 samples for each slot; `.rhythm` and `.acute`, rows NaN while not warm."""
 
     def beat_probabilities(self, slot: int, positions: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -141,7 +147,13 @@ class Unscored:
     def reset(self, slot: int) -> None:
         """Nothing to forget."""
 
-    def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> "Unscored":
+    def step(
+        self,
+        slots: NDArray[np.int64],
+        blocks: NDArray[np.float32],
+        peaks: Sequence[NDArray[np.float64]] | None = None,
+        seconds: NDArray[np.int64] | None = None,
+    ) -> "Unscored":
         """NaN for every slot."""
         self.acute = np.full((len(slots), self.sizes[0]), np.nan, np.float32)
         self.rhythm = np.full((len(slots), self.sizes[1]), np.nan, np.float32)
@@ -210,10 +222,10 @@ def stream_records(
 
 
 def _serving(model: Model, n_slots: int, scorer: Scorer | None) -> tuple[FrontEnd, Scorer]:
-    from ecgstream import classifier, frontend
+    from ecgstream import classifier, frontend, model_folder
 
     front_end: FrontEnd = frontend.FrontEnd(n_slots)
-    return front_end, scorer or classifier.Scorer(cast("classifier.Model", model), n_slots)
+    return front_end, scorer or classifier.Scorer(cast("model_folder.Model", model), n_slots)
 
 
 def _score(
@@ -231,6 +243,8 @@ def _score(
             scores = scorer.step(
                 np.array([block.slot for block in live], np.int64),
                 np.stack([block.signal for block in live]).astype(np.float32),
+                [block.beats - recorders[block.slot].reset_at for block in live],
+                np.array([block.index for block in live], np.int64),
             )
         for row, block in enumerate(live):
             recorder = recorders[block.slot]

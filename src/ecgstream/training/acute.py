@@ -101,7 +101,9 @@ def flat_lines(noises: list[NDArray[np.float32]], seed: int) -> list[Packed]:
         level_uv = np.exp(rng.uniform(*np.log(LINE_UV)))
         signal = np.rint(part * level_uv / (np.abs(part).mean() + 1e-3)).astype(np.int16)
         rhythm = [(0, signal.size, "ASYS")]
-        lines.append(Packed("nstdb", f"line{i}", 0, signal, np.empty(0), np.empty(0, "U1"), rhythm))
+        lines.append(
+            Packed("nstdb", f"line{i}", 0, signal, np.empty(0), np.empty(0, "U1"), rhythm, np.empty(0))
+        )
     return lines
 
 

@@ -1,8 +1,10 @@
-"""What the rhythm head says, made probabilities to believe and names to give, on records that were kept for it.
+"""What network and trees say, made one opinion: probabilities to believe and names to give, on records that were kept for it.
 
-The loss weighs rare labels up, and a network is too sure of what it learnt by heart: one temperature and an offset for each of CinC's
-labels (vector scaling, Guo et al. 2017, arXiv:1706.04599) take both back. What is named is another matter: the most likely label isn't the
-one that serves a mean of F1 best, so each label weighs what makes the F1 that is to be expected largest.
+The two are weighed against each other by their logarithms, with an offset for each of CinC's labels (a logarithmic opinion pool, Genest &
+Zidek 1986, doi:10.1214/ss/1177013825). The weights also take back that a network is too sure of what it learnt by heart, as a temperature
+would (Guo et al. 2017, arXiv:1706.04599), the offsets that the loss weighs rare labels up. Which rhythm of a label it is, the network alone
+says. What is named is another matter: the most likely label isn't the one that serves a mean of F1 best, so each label weighs what
+makes the F1 that is to be expected largest.
 """
 
 import itertools
@@ -10,9 +12,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import softmax
+from scipy.special import log_softmax, logsumexp
 
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import CINC
@@ -20,50 +23,65 @@ from ecgstream.training.network import RHYTHMS
 
 Floats = NDArray[np.float64]
 LABELS = "NAO~"
+FLOOR = 1e-6  # of a probability whose logarithm is taken
 MEMBER = np.array([[r in CINC[label] for label in LABELS] for r in RHYTHMS], np.float64)  # (rhythms, labels)
 STEPS = {"A": 21, "O": 21, "~": 11}  # of the weights that are tried, half to twice that of N
 
 
 class Calibration(Struct, frozen=True):
-    """Of the rhythm head: logits are divided by `temperature`, then `offsets` (by rhythm) are added.
+    """A label's logit is `network` times the network's log-probability of it, `trees` times the trees', and its offset.
 
     A recording that gets one label gets that of the largest probability times `record_weights` (by CinC's labels); AF is named in a
     stream from the probability `af` on.
     """
 
-    temperature: float = 1.0
-    offsets: dict[str, float] = {}
+    network: float = 0.5
+    trees: float = 0.5
+    offsets: tuple[float, ...] = (0.0,) * len(LABELS)
     record_weights: dict[str, float] = {}
     af: float = 0.5
 
-    def of(self, probabilities: NDArray[np.floating]) -> Floats:
-        """Uncalibrated rhythm probabilities (n, rhythms) calibrated; rows of NaN stay."""
-        offsets = np.array([self.offsets.get(r, 0.0) for r in RHYTHMS])
-        p: Floats = softmax(np.log(np.maximum(probabilities, 1e-12)) / self.temperature + offsets, axis=1)
+    def of(self, network: NDArray[np.floating], trees: NDArray[np.floating]) -> Floats:
+        """The opinion (n, rhythms) from the network's probabilities (n, rhythms) and the trees' (n, labels); rows of NaN stay."""
+        logs = np.log(np.maximum(np.asarray(network, np.float64), FLOOR))
+        labels = logsumexp(logs[:, None, :], b=MEMBER.T[None], axis=2)
+        within = logs - labels @ MEMBER.T
+        pooled = self.network * labels + self.trees * _logs(trees) + self.offsets
+        p: Floats = np.exp(log_softmax(pooled, axis=1) @ MEMBER.T + within)
         return p
 
 
-def calibrate(probabilities: NDArray[np.floating], records: Sequence[Packed]) -> Calibration:
-    """From a network's rhythm probabilities (n, rhythms) of records that it never learnt."""
-    known = ~np.isnan(probabilities).any(1)
-    log_p = np.log(np.maximum(probabilities[known], 1e-12))
-    truth = _labels(records)[known]
+def _logs(p: NDArray[np.floating]) -> Floats:
+    logs: Floats = np.log(np.maximum(np.asarray(p, np.float64), FLOOR))
+    return logs
 
-    def calibrated(free: Floats) -> Floats:
-        p: Floats = softmax(log_p * np.exp(free[0]) + MEMBER @ [0.0, *free[1:]], axis=1)
-        return p
+
+def calibrate(
+    network: NDArray[np.floating], trees: NDArray[np.floating], records: Sequence[Packed]
+) -> Calibration:
+    """From the probabilities of a network (n, rhythms) and of trees (n, labels) of records that neither learnt."""
+    known = ~np.isnan(network).any(1)
+    network, trees, truth = network[known], trees[known], _labels(records)[known]
+    logs = _logs(network @ MEMBER), _logs(trees)
+
+    def weights(free: Floats) -> Floats:
+        both: Floats = 0.5 * np.exp(free[:2])
+        return both
 
     def loss(free: Floats) -> float:
-        right = (calibrated(free) @ MEMBER)[np.arange(len(truth)), truth]
-        return float(-np.log(right).mean() + 1e-3 * (free @ free))  # bounded, though a label be absent
+        a, b = weights(free)
+        log_p = log_softmax(a * logs[0] + b * logs[1] + [0.0, *free[2:]], axis=1)
+        # bounded, though a label be absent
+        return float(-log_p[np.arange(len(truth)), truth].mean() + 1e-3 * (free @ free))
 
-    free = minimize(loss, np.zeros(len(LABELS))).x
-    p = calibrated(free)
-    return Calibration(
-        float(np.exp(-free[0])),
-        {r: round(float(x), 4) for r, x in zip(RHYTHMS, MEMBER @ [0.0, *free[1:]], strict=True)},
-        _record_weights(p @ MEMBER),
-        _best_threshold(p[:, RHYTHMS.index("af")], truth == LABELS.index("A")),
+    free = minimize(loss, np.zeros(1 + len(LABELS))).x
+    a, b = (round(float(x), 4) for x in weights(free))
+    pooled = Calibration(a, b, (0.0, *(round(float(x), 4) for x in free[2:])))
+    p = pooled.of(network, trees)
+    return replace(
+        pooled,
+        record_weights=_record_weights(p @ MEMBER),
+        af=_best_threshold(p[:, RHYTHMS.index("af")], truth == LABELS.index("A")),
     )
 
 
@@ -73,6 +91,13 @@ def cinc_scores(
     """CinC 2017 F1 of each label and the mean of N, A and O, by the largest (weighted) probability; too short is ``~``."""
     shares = np.asarray(probabilities, np.float64) @ MEMBER
     shares[np.isnan(shares).any(1)] = np.eye(len(LABELS))[LABELS.index("~")]
+    return label_scores(records, shares, weights)
+
+
+def label_scores(
+    records: Sequence[Packed], shares: NDArray[np.floating], weights: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """`cinc_scores` of the probabilities of the labels themselves, (n, labels)."""
     said = (shares * [(weights or {}).get(label, 1.0) for label in LABELS]).argmax(1)
     f1 = _f1(said, np.eye(len(LABELS))[_labels(records)])
     named = {label: round(float(x), 4) for label, x in zip(LABELS, f1, strict=True)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ecgstream.classifier import ModelSpec
+from ecgstream.model_folder import ModelSpec
 
 if TYPE_CHECKING:
     from ecgstream.evaluation.results import Evaluation
@@ -40,9 +40,11 @@ from 4, SVT from 2, paced from 4 patients of MIT-BIH. CinC 2017's "other" teache
 
 ## Calibration and operating points
 
-Temperatures: {temperatures}. Offsets of the rhythms' logits: {offsets}. Operating points: the probability below which a rhythm isn't
-named in a stream, {thresholds}; what each label's probability weighs where a whole recording gets one, {weights}. Chosen on a tenth of
-CinC 2017, by the weights as they were before that tenth was learnt (epoch {join_epoch}), and on VFDB out of fold.
+The rhythm is an opinion of two: the network, and gradient-boosted trees on {n_measured} figures measured in the same window (RR
+intervals, the shapes of QRS, P and T, noise). What their log-probabilities weigh: {rhythm_weights}; offsets of the labels' logits:
+{offsets}. Temperatures: {temperatures}. Operating points: the probability below which a rhythm isn't named in a stream,
+{thresholds}; what each label's probability weighs where a whole recording gets one, {weights}. Chosen on a tenth of
+CinC 2017, by weights and trees as they were before that tenth was learnt (epoch {join_epoch}), and on VFDB out of fold.
 
 ## Measured while training
 
@@ -92,6 +94,8 @@ def write_card(
         mitdb_dev=", ".join(dev["mitdb"]),
         svdb_dev=", ".join(dev["svdb"]),
         temperatures=_listed({k: round(v, 3) for k, v in spec.temperatures.items()}),
+        n_measured=len(spec.measurements),
+        rhythm_weights=_listed(spec.rhythm_weights),
         offsets=_listed(spec.rhythm_offsets),
         thresholds=_listed(spec.thresholds),
         weights=_listed(spec.record_weights),

@@ -1,14 +1,14 @@
 """PhysioNet-layout folders, read once through the serving front end and packed at the model's rate.
 
 A packed database is one npz file: all signals end to end (int16, 1 µV a unit, filtered, 128 Hz), and for each record its
-span, its beats (R peak position in samples at 128 Hz, AAMI class) and its rhythm intervals.
+span, its beats (R peak position in samples at 128 Hz, AAMI class), its rhythm intervals and the R peaks that the detector finds.
 """
 
 import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import wfdb
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ecgstream import filtering, resampling
+from ecgstream.frontend import FrontEnd
 from ecgstream.training import splits
 
 FS_HZ = resampling.MODEL_FS_HZ
-CORPUS_VERSION = 2
+CORPUS_VERSION = 3
+PIECE_S = 30
 
 # AAMI EC57 classes of MIT-BIH's beat codes; fusion (F) and unclassifiable or paced (Q) beats are not learnt
 AAMI = (
@@ -36,7 +38,8 @@ class Packed:
     """One record of one lead at the model's rate.
 
     signal: int16 (n,), µV, filtered. beats: float64 (m,), R peak positions in samples. kinds: (m,) of N, S, V, F, Q.
-    rhythms: (start, end, label as the database writes it) in samples. label: the record's CinC label, or empty.
+    rhythms: (start, end, label as the database writes it) in samples. peaks: float64 (k,), R peaks as the detector finds them, in
+    samples. label: the record's CinC label, or empty.
     """
 
     database: str
@@ -46,6 +49,7 @@ class Packed:
     beats: NDArray[np.float64]
     kinds: NDArray[np.str_]
     rhythms: list[tuple[int, int, str]]
+    peaks: NDArray[np.float64]
     label: str = ""
 
 
@@ -61,6 +65,25 @@ def through_front_end(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDA
     filtering.start(memory[0], 0)
     m = filtering.step(memory[0], filtering.band_pass(), resampled[:n], True, filtered)
     return filtered[:m]
+
+
+class _Piece(NamedTuple):
+    first_sample: int
+    uv_per_lsb: float
+    lead_off: bool
+    samples: NDArray[np.int16]
+
+
+def found_peaks(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDArray[np.float64]:
+    """R peaks as the detector that serves finds them: float64 (n,), samples at 128 Hz."""
+    front_end = FrontEnd(1)
+    front_end.start(0, fs_hz, 0)
+    samples, step = _int16(signal_uv), round(PIECE_S * fs_hz)
+    blocks = []
+    for first in range(0, samples.size, step):
+        blocks += front_end.feed([(0, _Piece(first, 1.0, False, samples[first : first + step]))])
+    blocks += front_end.finish(0)
+    return np.sort(np.concatenate([np.empty(0), *(block.beats for block in blocks)]))
 
 
 def _held(signal: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -99,9 +122,11 @@ def read_annotated(folder: Path, database: str) -> list[Packed]:
         # MIT-BIH's 114 has MLII as its second signal; the lead of interest is put first
         order = sorted(range(data.n_sig), key=lambda i: data.sig_name[i] != "MLII")
         for lead, channel in enumerate(order):
-            signal = through_front_end(_held(data.p_signal[:, channel]) * 1000.0, data.fs)
+            raw = _held(data.p_signal[:, channel]) * 1000.0
+            signal = through_front_end(raw, data.fs)
             rhythms = _rhythms(annotation, scale, signal.size)
-            packed.append(Packed(database, record, lead, _int16(signal), beats, kinds, rhythms))
+            peaks = found_peaks(raw, data.fs)
+            packed.append(Packed(database, record, lead, _int16(signal), beats, kinds, rhythms, peaks))
     return packed
 
 
@@ -115,9 +140,11 @@ def read_cinc2017(folder: Path) -> list[Packed]:
         if not (root / f"{record}.hea").exists():
             continue
         data = wfdb.rdrecord(str(root / record))
-        signal = through_front_end(_held(data.p_signal[:, 0]) * 1000.0, data.fs)
+        raw = _held(data.p_signal[:, 0]) * 1000.0
+        signal = _int16(through_front_end(raw, data.fs))
+        peaks = found_peaks(raw, data.fs)
         packed.append(
-            Packed("cinc2017", record, 0, _int16(signal), np.empty(0), np.empty(0, "U1"), [], labels[record])
+            Packed("cinc2017", record, 0, signal, np.empty(0), np.empty(0, "U1"), [], peaks, labels[record])
         )
     return packed
 
@@ -137,7 +164,7 @@ def read_noise(folder: Path) -> dict[str, NDArray[np.float32]]:
     return noises
 
 
-def _int16(signal: NDArray[np.float32]) -> NDArray[np.int16]:
+def _int16(signal: NDArray[np.floating[Any]]) -> NDArray[np.int16]:
     return np.clip(np.rint(signal), -32768, 32767).astype(np.int16)
 
 
@@ -160,7 +187,8 @@ def load(data: Path, database: str, cache: Path) -> list[Packed]:
 
 def _write(path: Path, records: list[Packed]) -> None:
     index = [
-        (r.database, r.record, r.lead, r.label, r.signal.size, r.beats.size, len(r.rhythms)) for r in records
+        (r.database, r.record, r.lead, r.label, r.signal.size, r.beats.size, len(r.rhythms), r.peaks.size)
+        for r in records
     ]
     intervals = [interval for r in records for interval in r.rhythms]
     np.savez(
@@ -169,6 +197,7 @@ def _write(path: Path, records: list[Packed]) -> None:
         signal=np.concatenate([r.signal for r in records]),
         beats=np.concatenate([r.beats for r in records]),
         kinds=np.concatenate([r.kinds for r in records]),
+        peaks=np.concatenate([r.peaks for r in records]),
         spans=np.array([i[:2] for i in intervals], dtype=np.int64).reshape(-1, 2),
         notes=np.array([i[2] for i in intervals], dtype="U16"),
     )
@@ -176,12 +205,12 @@ def _write(path: Path, records: list[Packed]) -> None:
 
 def _read(path: Path) -> list[Packed]:
     with np.load(path) as z:
-        index, signal, beats, kinds, spans, notes = (
-            z[k] for k in ("index", "signal", "beats", "kinds", "spans", "notes")
+        index, signal, beats, kinds, spans, notes, peaks = (
+            z[k] for k in ("index", "signal", "beats", "kinds", "spans", "notes", "peaks")
         )
-    records, s, b, i = [], 0, 0, 0
-    for database, record, lead, label, n, m, k in index:
-        n, m, k = int(n), int(m), int(k)  # noqa: PLW2901
+    records, s, b, i, p = [], 0, 0, 0, 0
+    for database, record, lead, label, *sizes in index:
+        n, m, k, q = (int(size) for size in sizes)
         rhythms = [
             (int(a), int(e), str(note))
             for (a, e), note in zip(spans[i : i + k], notes[i : i + k], strict=True)
@@ -195,8 +224,9 @@ def _read(path: Path) -> list[Packed]:
                 beats[b : b + m],
                 kinds[b : b + m],
                 rhythms,
+                peaks[p : p + q],
                 str(label),
             )
         )
-        s, b, i = s + n, b + m, i + k
+        s, b, i, p = s + n, b + m, i + k, p + q
     return records

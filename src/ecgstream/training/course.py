@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgstream.training import acute, corpus, learn, splits
-from ecgstream.training.calibrate import calibrate, cinc_scores
+from ecgstream.training import acute, corpus, learn, splits, trees
+from ecgstream.training.calibrate import cinc_scores, label_scores
 from ecgstream.training.card import write_card
 from ecgstream.training.corpus import Packed
 from ecgstream.training.export import export
@@ -96,11 +96,16 @@ def train_model(
     network.acute = head
     calibrating = learn.calibrating(network, config, run).to(device)
     tuned = learn.predict_records(calibrating, material.tune, device)
-    rhythm = calibrate(tuned, material.tune)
-    dev = rhythm.of(learn.predict_records(network, material.dev, device))
+    learnt = [*material.train[splits.CINC2017], *material.train[splits.MITDB]]
+    second, rhythm = trees.opinion(learnt, material.tune, tuned, config)
+    of_network = learn.predict_records(network, material.dev, device)
+    of_trees = trees.said_of(second, material.dev)
+    weights = rhythm.record_weights
     metrics = {
-        "cinc2017_dev": cinc_scores(material.dev, dev, rhythm.record_weights),
-        "cinc2017_tune_uncalibrated": cinc_scores(material.tune, tuned),
+        "cinc2017_dev": cinc_scores(material.dev, rhythm.of(of_network, of_trees), weights),
+        "cinc2017_dev_network_alone": cinc_scores(material.dev, of_network),
+        "cinc2017_dev_trees_alone": label_scores(material.dev, of_trees),
+        "cinc2017_tune_network_alone": cinc_scores(material.tune, tuned),
         "acute_windows_out_of_fold": acute.summary(logits, classes, records),
     }
     training = {
@@ -116,6 +121,7 @@ def train_model(
     }
     export(
         network,
+        second,
         folds,
         out,
         rhythm_calibration=rhythm,

@@ -12,11 +12,13 @@ import onnx
 import onnxruntime as ort
 import torch
 from safetensors.torch import save_file
+from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor, nn
 
-from ecgstream.classifier import FORMAT, Horizon, ModelSpec
+from ecgstream.measurements import NAMES
+from ecgstream.model_folder import FORMAT, Horizon, ModelSpec
 from ecgstream.training.acute import WINDOW, n_window_frames
-from ecgstream.training.calibrate import Calibration
+from ecgstream.training.calibrate import LABELS, Calibration
 from ecgstream.training.examples import CROP
 from ecgstream.training.network import (
     ACUTE,
@@ -29,12 +31,14 @@ from ecgstream.training.network import (
     Network,
 )
 from ecgstream.training.streaming import AcutePool, RhythmVerdict, StreamingNetwork, example_block, reach
+from ecgstream.training.trees import export_trees
 
 RHYTHM_MIN_S = 10
 
 
 def export(
     network: Network,
+    trees: HistGradientBoostingClassifier,
     folds: list[AcuteHead],
     out: Path,
     *,
@@ -60,7 +64,9 @@ def export(
     width = network.rhythm.project.out_channels
     told = network.rhythm.pooled(torch.rand(3, rhythm_frames, width), torch.ones(3, rhythm_frames))
     verdict = RhythmVerdict(network, rhythm_calibration)
-    _graph(verdict, (told,), ["features"], ["probabilities"], out / "rhythm.onnx")
+    said = torch.softmax(torch.rand(3, len(LABELS)), 1)
+    _graph(verdict, (told, said), ["features", "trees"], ["probabilities"], out / "rhythm.onnx")
+    export_trees(trees, out / "trees.onnx")
     frames, level = torch.rand(3, acute_frames, channels), torch.tensor([-2.3, 0.0, 2.2])
     heads = {"acute.onnx": network.acute} | {
         f"acute-fold-{k}.onnx": head.cpu() for k, head in enumerate(folds)
@@ -69,7 +75,7 @@ def export(
         acute = AcutePool(head, acute_temperature)
         _graph(acute, (frames, level), ["values", "level"], ["probabilities"], out / name)
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors")
-    files = ["encoder.onnx", "rhythm.onnx", "weights.safetensors", *heads]
+    files = ["encoder.onnx", "rhythm.onnx", "trees.onnx", "weights.safetensors", *heads]
     spec = ModelSpec(
         format=FORMAT,
         name=out.name,
@@ -95,8 +101,10 @@ def export(
         memories=[(c.in_channels, reach(c)) for c in streaming.convolutions()],
         thresholds={"af": rhythm_calibration.af},
         record_weights=rhythm_calibration.record_weights,
-        temperatures={"rhythm": rhythm_calibration.temperature, "acute": acute_temperature},
-        rhythm_offsets=rhythm_calibration.offsets,
+        measurements=list(NAMES),
+        rhythm_weights={"network": rhythm_calibration.network, "trees": rhythm_calibration.trees},
+        rhythm_offsets=dict(zip(LABELS, rhythm_calibration.offsets, strict=True)),
+        temperatures={"acute": acute_temperature},
         training=training,
         metrics=metrics,
         sha256={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},

@@ -1,19 +1,20 @@
 """The network as it is served: one second in, eight frames out, the last inputs of each convolution carried along.
 
-Every convolution of kernel `k`, dilation `d` and stride `s` keeps its last `(k - 1) * d + 1 - s` inputs. Fed from zeros, the
+Every convolution of kernel `k` and stride `s` keeps its last `k - s` inputs. Fed from zeros, the
 frames that would read before the stream's start are void; all later ones are those of the unpadded encoder on the signal from sample
 `FIRST` on (so that frames end on multiples of 16 samples), each computed once.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from ecgstream.training.calibrate import Calibration
+from ecgstream.training.calibrate import FLOOR, MEMBER, Calibration
 from ecgstream.training.network import (
     BEAT_WEIGHT,
     FRAME,
     FS_HZ,
-    RHYTHMS,
     AcuteHead,
     Network,
     Residual,
@@ -23,8 +24,7 @@ from ecgstream.training.network import (
 
 def reach(convolution: nn.Conv2d) -> int:
     """How many past inputs a convolution keeps."""
-    (k, s, d) = (convolution.kernel_size[1], convolution.stride[1], convolution.dilation[1])
-    return (k - 1) * d + 1 - s
+    return convolution.kernel_size[1] - convolution.stride[1]
 
 
 class StreamingNetwork(nn.Module):
@@ -82,17 +82,26 @@ class StreamingNetwork(nn.Module):
 
 
 class RhythmVerdict(nn.Module):
-    """What the rhythm head is told of a window (n, features) -> calibrated probabilities (n, classes)."""
+    """What the rhythm head is told of a window (n, features) and what the trees say of it (n, labels) -> the opinion of both,
+    probabilities (n, rhythms): `Calibration.of` as a graph."""
 
+    member: Tensor
     offsets: Tensor
 
     def __init__(self, network: Network, calibration: Calibration) -> None:
         super().__init__()
-        self.head, self.temperature = network.rhythm.eval(), calibration.temperature
-        self.register_buffer("offsets", torch.tensor([calibration.offsets.get(r, 0.0) for r in RHYTHMS]))
+        self.head, self.calibration = network.rhythm.eval(), calibration
+        self.register_buffer("member", torch.tensor(MEMBER, dtype=torch.float32))
+        self.register_buffer("offsets", torch.tensor(calibration.offsets))
 
-    def forward(self, features: Tensor) -> Tensor:
-        return torch.softmax(self.head.classify(features) / self.temperature + self.offsets, 1)
+    def forward(self, features: Tensor, trees: Tensor) -> Tensor:
+        logs = torch.log_softmax(self.head.classify(features), 1).clamp(min=math.log(FLOOR))
+        others = (self.member.T[None] - 1.0) * 1e4  # 0 for a label's rhythms
+        labels = torch.logsumexp(logs[:, None, :] + others, 2)
+        trees = torch.log(trees.clamp(min=FLOOR))
+        pooled = self.calibration.network * labels + self.calibration.trees * trees + self.offsets
+        within = logs - labels @ self.member.T
+        return torch.exp(torch.log_softmax(pooled, 1) @ self.member.T + within)
 
 
 class AcutePool(nn.Module):

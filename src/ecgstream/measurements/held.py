@@ -1,0 +1,71 @@
+"""The last seconds and R peaks of many streams, measured when a window is due."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgstream.measurements import FS_HZ, NAMES, measure_window
+
+MAX_PEAKS = 160  # of 30 s: the detector finds no two within 0.2 s. Of more, the earliest are forgotten.
+
+
+@numba.njit(cache=True)
+def _measure_slots(slots: Any, held: Any, n_seconds: Any, peaks: Any, n_peaks: Any, out: Any) -> None:
+    window = np.empty(held.shape[1] * FS_HZ, np.float32)
+    figures, inside = np.empty(out.shape[1]), np.empty(peaks.shape[1])
+    for i in range(slots.size):
+        slot = slots[i]
+        known = min(n_seconds[slot], held.shape[1])
+        for s in range(known):
+            second = held[slot, (n_seconds[slot] - known + s) % held.shape[1]]
+            for j in range(FS_HZ):
+                window[s * FS_HZ + j] = second[j]
+        start, n = (n_seconds[slot] - known) * FS_HZ, 0
+        for k in range(n_peaks[slot]):
+            position = peaks[slot, k] - start
+            if 0 <= position < known * FS_HZ:
+                inside[n] = position
+                n += 1
+        measure_window(window[: known * FS_HZ], inside[:n], figures)
+        for j in range(figures.size):
+            out[i, j] = figures[j]
+
+
+class HeldWindows:
+    """The last `n_seconds` of up to `n_slots` streams; memory is fixed at the start."""
+
+    def __init__(self, n_slots: int, n_seconds: int) -> None:
+        self._seconds = np.zeros((n_slots, n_seconds, FS_HZ), np.float32)
+        self._n_seconds = np.zeros(n_slots, np.int64)
+        self._peaks = np.zeros((n_slots, MAX_PEAKS))
+        self._n_peaks = np.zeros(n_slots, np.int64)
+
+    def reset(self, slot: int) -> None:
+        """Forget a slot's stream."""
+        self._n_seconds[slot] = self._n_peaks[slot] = 0
+
+    def push(
+        self, slots: NDArray[np.int64], blocks: NDArray[np.float32], peaks: Sequence[NDArray[np.float64]]
+    ) -> None:
+        """Take the next second of some streams, (n, 128), and the R peaks that were found since, in samples since the reset."""
+        self._seconds[slots, self._n_seconds[slots] % self._seconds.shape[1]] = blocks
+        self._n_seconds[slots] += 1
+        for slot, found in zip(slots.tolist(), peaks, strict=True):
+            if len(found):
+                self._take(slot, found)
+
+    def _take(self, slot: int, found: NDArray[np.float64]) -> None:
+        start = (self._n_seconds[slot] - self._seconds.shape[1]) * FS_HZ
+        known = self._peaks[slot, : self._n_peaks[slot]]
+        kept = np.sort(np.concatenate([known[known >= start], found]))[-MAX_PEAKS:]
+        self._peaks[slot, : kept.size] = kept
+        self._n_peaks[slot] = kept.size
+
+    def measured(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What can be measured in what is held of some streams, (n, len(NAMES)); each has a second at least."""
+        out = np.empty((len(slots), len(NAMES)), np.float32)
+        _measure_slots(slots, self._seconds, self._n_seconds, self._peaks, self._n_peaks, out)
+        return out

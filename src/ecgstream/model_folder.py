@@ -1,0 +1,140 @@
+"""A model folder, loaded and checked.
+
+It holds `model.json` (`ModelSpec`: rate, horizons, classes, operating points, calibration, training, metrics and the sha256 of each
+file), four ONNX graphs and the network's weights as safetensors. `encoder.onnx` takes one second of each stream and the last inputs of its
+convolutions and gives eight frames a stream, `rhythm.onnx` judges a window by sums over its frames and by what `trees.onnx` says of
+what can be measured in it, `acute.onnx` judges the last frames.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import onnxruntime as ort
+from msgspec import Struct
+
+from ecgstream.measurements import NAMES
+
+FORMAT = 5
+GRAPHS = ("encoder.onnx", "rhythm.onnx", "trees.onnx", "acute.onnx")
+
+
+class ModelError(Exception):
+    """A model folder that can't be served: what was found and what was expected."""
+
+
+class Horizon(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a head looks at: window length, frames in it, a stream's void first frames, frames needed before it speaks."""
+
+    window_s: int
+    frames: int
+    void_frames: int
+    min_frames: int
+    channels: int
+
+
+class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """`model.json`."""
+
+    format: int
+    name: str
+    fs_hz: int
+    hop_s: int
+    frame_samples: int
+    scale_blocks: int
+    scale_floor_uv: float
+    clip: float
+    beat_classes: list[str]
+    acute_classes: list[str]
+    rhythm_classes: list[str]
+    rhythm: Horizon
+    acute: Horizon
+    attentions: int
+    beat_field_samples: int
+    memories: list[tuple[int, int]]
+    thresholds: dict[str, float]
+    record_weights: dict[str, float]
+    measurements: list[str]
+    rhythm_weights: dict[str, float]
+    rhythm_offsets: dict[str, float]
+    temperatures: dict[str, float]
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    sha256: dict[str, str]
+
+
+class Model(NamedTuple):
+    """A loaded model folder."""
+
+    folder: Path
+    spec: ModelSpec
+    graphs: dict[str, ort.InferenceSession]
+
+    @property
+    def name(self) -> str:
+        """Name and version, such as ``ecgstream-1@1a2b3c4d``: what a finding says of its model."""
+        return f"{self.spec.name}@{self.spec.sha256['encoder.onnx'][:8]}"
+
+    @property
+    def beat_classes(self) -> tuple[str, ...]:
+        """Names of the beat head's classes."""
+        return tuple(self.spec.beat_classes)
+
+    @property
+    def acute_classes(self) -> tuple[str, ...]:
+        """Names of the acute head's classes."""
+        return tuple(self.spec.acute_classes)
+
+    @property
+    def rhythm_classes(self) -> tuple[str, ...]:
+        """Names of the rhythm head's classes."""
+        return tuple(self.spec.rhythm_classes)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Operating points: the probability below which a rhythm isn't named, where it has one."""
+        return self.spec.thresholds
+
+    @property
+    def record_weights(self) -> dict[str, float]:
+        """What the probability of each of CinC 2017's labels weighs where a whole recording gets one of them."""
+        return self.spec.record_weights
+
+
+def load_model(folder: Path, threads: int = 1) -> Model:
+    """Load and check a model folder; raises `ModelError` naming the file, what it holds and what was expected."""
+    path = folder / "model.json"
+    if not path.is_file():
+        raise ModelError(f"{folder}: not a model folder: no model.json in it")
+    try:
+        spec = msgspec.json.decode(path.read_bytes(), type=ModelSpec)
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{path}: {error}") from error
+    if spec.format != FORMAT:
+        raise ModelError(f"{path}: format {spec.format}, expected {FORMAT}")
+    if (spec.fs_hz, spec.hop_s) != (128, 1):
+        raise ModelError(f"{path}: {spec.fs_hz} Hz and a hop of {spec.hop_s} s, expected 128 Hz and 1 s")
+    if tuple(spec.measurements) != NAMES:
+        differing = sorted(set(spec.measurements) ^ set(NAMES)) or ["their order"]
+        raise ModelError(
+            f"{path}: measurements differ from what can be measured here: {', '.join(differing)}"
+        )
+    for name, expected in spec.sha256.items():
+        found = (
+            hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            if (folder / name).is_file()
+            else "no such file"
+        )
+        if found != expected:
+            raise ModelError(f"{folder / name}: sha256 {found}, expected {expected}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    graphs = {}
+    for name in GRAPHS:
+        if name not in spec.sha256:
+            raise ModelError(f"{path}: sha256 has no {name}, expected all of {', '.join(GRAPHS)}")
+        graphs[name] = ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
+    return Model(folder, spec, graphs)
