@@ -110,7 +110,7 @@ def cinc_table(
         _binary_row("RR entropy (CosEn)", truth, np.nan_to_num(found, nan=-np.inf) >= threshold)
     ]
     if model_said is not None:
-        rows.append(_binary_row("this network", truth, np.array([said == "A" for said in model_said])))
+        rows.append(_binary_row("this model", truth, np.array([said == "A" for said in model_said])))
     others = ", ".join(c for c in CINC_CLASSES if c != "A")
     note = f"AF against {others}; threshold {threshold:.3f}, chosen on the training split."
     return Table(
