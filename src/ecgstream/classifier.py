@@ -46,7 +46,7 @@ class Scores(NamedTuple):
 class Scorer:
     """Carries up to `n_slots` streams through a model, a second at a time; memory is fixed at the start (about 0.2 MB a slot)."""
 
-    def __init__(self, model: Model, n_slots: int, batch: int = 32) -> None:
+    def __init__(self, model: Model, n_slots: int, batch: int = 64) -> None:
         spec = model.spec
         self.model, self.spec, self.batch = model, spec, batch
         self._memories = [
