@@ -47,8 +47,8 @@ def train(
     """Train the network and write a model folder: ONNX graphs, safetensors, model.json.
 
     Reads the recordings once through the serving front end, trains encoder, rhythm and beat heads, then the acute head with
-    patient-wise folds, calibrates on records kept for it, exports, and checks that the export agrees with torch. A stopped run goes on
-    where it was. About an hour on two CPU cores.
+    patient-wise folds and the trees, weighs and calibrates on records kept for it, exports, and checks that the export
+    agrees with what was trained. A stopped run goes on where it was. About an hour on two CPU cores.
     """
     course, chosen = _trainer("course", device)
     try:
@@ -81,11 +81,11 @@ def train_folds(
     cache: Cache = CACHE,
     device: Device = "auto",
 ) -> None:
-    """Train the rhythm network five times, each time without a fifth of CinC 2017, and score it on that fifth.
+    """Train the rhythm's network and trees five times, each time without a fifth of CinC 2017, and score them on that fifth.
 
-    CinC 2017 alone, 20 epochs a fold: half an hour a fold on one CPU core. RUN/fold-K/cinc2017-without-K is that network as a model
-    folder, for `ecgstream evaluate rhythms --database mitdb --split all --model …`: on recordings of which it never saw one like
-    them. Its beats are all N; it doesn't know better.
+    CinC 2017 alone, 20 epochs a fold: half an hour to an hour a fold on one CPU core. RUN/fold-K/cinc2017-without-K is that
+    network as a model folder, for `ecgstream evaluate rhythms --database mitdb --split all --model …`: on recordings of
+    which it never saw one like them. Its beats are all N; it doesn't know better.
     """
     folds, chosen = _trainer("folds", device)
     try:
