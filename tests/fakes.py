@@ -1,6 +1,6 @@
 """A small network in place of the trained one: finite memory, no weights, the same calls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -42,13 +42,7 @@ class FakeScorer:
         self.seconds[slot] = np.nan
         self.n[slot] = 0
 
-    def step(
-        self,
-        slots: NDArray[np.int64],
-        blocks: NDArray[np.float32],
-        peaks: Sequence[NDArray[np.float64]] | None = None,
-        seconds: NDArray[np.int64] | None = None,
-    ) -> FakeScores:
+    def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32], *_: object) -> FakeScores:
         assert len(set(slots.tolist())) == len(slots)
         self.batches.append(len(slots))
         self.seconds[slots] = np.roll(self.seconds[slots], -1, axis=1)

@@ -59,6 +59,7 @@ class Scorer(Protocol):
         blocks: NDArray[np.float32],
         peaks: Sequence[NDArray[np.float64]],
         seconds: NDArray[np.int64],
+        /,
     ) -> Scores: ...
     def beat_probabilities(
         self, slot: NDArray[np.int64], positions: NDArray[np.float64]

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -147,13 +146,7 @@ class CountingScorer:
     def reset(self, slot: int) -> None:
         self.n[slot] = 0
 
-    def step(
-        self,
-        slots: NDArray[np.int64],
-        blocks: NDArray[np.float32],
-        peaks: Sequence[NDArray[np.float64]] | None = None,
-        seconds: NDArray[np.int64] | None = None,
-    ) -> "CountingScorer":
+    def step(self, slots: NDArray[np.int64], blocks: NDArray[np.float32], *_: object) -> "CountingScorer":
         assert len(set(slots.tolist())) == len(slots)
         assert blocks.shape == (len(slots), 128)
         names = [None if self.n[s] < 3 else ("sinus", "af")[self.n[s] % 2] for s in slots]

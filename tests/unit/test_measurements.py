@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ecgstream.measurements import NAMES, measure
+from ecgstream.measurements.few_values import median, ordered, quantile
 from ecgstream.measurements.held import MAX_PEAKS, HeldWindows
-from ecgstream.measurements.rr_intervals import median, ordered, quantile
 
 FS_HZ = 128
 P_WAVE, QRS, T_WAVE = (

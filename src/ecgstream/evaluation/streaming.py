@@ -45,8 +45,9 @@ class Scorer(Protocol):
         self,
         slots: NDArray[np.int64],
         blocks: NDArray[np.float32],
-        peaks: Sequence[NDArray[np.float64]] | None = None,
-        seconds: NDArray[np.int64] | None = None,
+        peaks: Sequence[NDArray[np.float64]],
+        seconds: NDArray[np.int64],
+        /,
     ) -> Any:
         """One block of 128 samples for each slot; `.rhythm` and `.acute`, rows NaN while not warm."""
 
@@ -147,13 +148,7 @@ class Unscored:
     def reset(self, slot: int) -> None:
         """Nothing to forget."""
 
-    def step(
-        self,
-        slots: NDArray[np.int64],
-        blocks: NDArray[np.float32],
-        peaks: Sequence[NDArray[np.float64]] | None = None,
-        seconds: NDArray[np.int64] | None = None,
-    ) -> "Unscored":
+    def step(self, slots: NDArray[np.int64], *_: object) -> "Unscored":
         """NaN for every slot."""
         self.acute = np.full((len(slots), self.sizes[0]), np.nan, np.float32)
         self.rhythm = np.full((len(slots), self.sizes[1]), np.nan, np.float32)

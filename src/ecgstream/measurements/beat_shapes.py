@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.measurements.rr_intervals import mean_and_sd, median, ordered, quantile
+from ecgstream.measurements.few_values import mean_and_sd, median, ordered, quantile
 
 _ALIKE = ("mean", "min", "p10", "median", "sd")
 NAMES = (

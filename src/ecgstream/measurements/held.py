@@ -12,7 +12,7 @@ from ecgstream.measurements import FS_HZ, NAMES, measure_window
 MAX_PEAKS = 160  # of 30 s: the detector finds no two within 0.2 s. Of more, the earliest are forgotten.
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _measure_slots(slots: Any, held: Any, n_seconds: Any, peaks: Any, n_peaks: Any, out: Any) -> None:
     window = np.empty(held.shape[1] * FS_HZ, np.float32)
     figures, inside = np.empty(out.shape[1]), np.empty(peaks.shape[1])

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.measurements.rr_intervals import ordered, quantile
+from ecgstream.measurements.few_values import ordered, quantile
 
 NAMES = ("seconds", "beats_a_second", "kurtosis", "skewness", "loudest_second", "calmest_second", "highest_second",
          "speed", "speed_max", "hiss", "hiss_max")  # fmt: skip

@@ -8,7 +8,7 @@ import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import wfdb
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ecgstream import filtering, resampling
+from ecgstream.evaluation.sources import SourcePiece
 from ecgstream.frontend import FrontEnd
 from ecgstream.training import splits
 
@@ -67,13 +68,6 @@ def through_front_end(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDA
     return filtered[:m]
 
 
-class _Piece(NamedTuple):
-    first_sample: int
-    uv_per_lsb: float
-    lead_off: bool
-    samples: NDArray[np.int16]
-
-
 def found_peaks(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDArray[np.float64]:
     """R peaks as the detector that serves finds them: float64 (n,), samples at 128 Hz."""
     front_end = FrontEnd(1)
@@ -81,7 +75,7 @@ def found_peaks(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDArray[n
     samples, step = _int16(signal_uv), round(PIECE_S * fs_hz)
     blocks = []
     for first in range(0, samples.size, step):
-        blocks += front_end.feed([(0, _Piece(first, 1.0, False, samples[first : first + step]))])
+        blocks += front_end.feed([(0, SourcePiece(first, 1.0, False, samples[first : first + step]))])
     blocks += front_end.finish(0)
     return np.sort(np.concatenate([np.empty(0), *(block.beats for block in blocks)]))
 

@@ -14,7 +14,7 @@ attention, mean and maximum), the acute head those of its last seconds.
 
 Channels stand as (n, channels, 1, time) because a depthwise `Conv2d` of kernel (1, k) in channels-last memory is many
 times faster on a CPU than the same `Conv1d`. Training speed on a CPU also decides two other things: long kernels take the place of dilated
-ones (four times as fast backwards, at the same reach), and dropout drops whole channels (one draw each instead of one a value).
+ones of the same reach, and dropout drops whole channels (one draw each instead of one a value).
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 They learn CinC 2017's four labels, from each recording whole, upside down, and in parts (a stream's windows are 30 s long, in its
 first seconds shorter), and from MIT-BIH's windows of one rhythm, so that another electrode and another decade have a say. A
-recording weighs what it weighs however many rows it gives.
+recording of CinC 2017 weighs the same however many rows it gives.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,15 @@ SHORTEST_S, LONGEST_S = 10, 25  # of a part that stands for a stream's first sec
 UPSIDE_DOWN = 0.3  # of a row's weight
 SHORT = 0.25  # weight of a short part, beside the whole's
 ANNOTATED = 0.15  # weight of an annotated window of 30 s
-_NODE = ("modes", "featureids", "values", "truenodeids", "falsenodeids", "missing_value_tracks_true")
 PURE = 0.99  # of an annotated window is one rhythm
+_NODE = (
+    "modes",
+    "featureids",
+    "values",
+    "truenodeids",
+    "falsenodeids",
+    "missing_value_tracks_true",
+)  # what ONNX is told of a node
 Floats = NDArray[np.float64]
 
 
