@@ -119,7 +119,7 @@ async def run(plan: Plan, screen: Screen) -> Progress:
             for command in commands
         }
         screen.say(
-            "Monitor, alerting and console start (the first time, kernels are compiled: up to a minute)."
+            "Monitor, alerting and console start (the first time, kernels are compiled: a minute or two)."
         )
         screen.say(f"The on-call console: http://127.0.0.1:{port}")
         progress = Progress(total_s=plan.recording.duration_s)
