@@ -17,6 +17,7 @@ from ecgstream.measurements.held import HeldWindows
 from ecgstream.model_folder import Horizon, Model
 from ecgstream.pooling import HeldSums
 
+KEPT_S = 6  # seconds of frames by which beats are judged: what is measured around the oldest is held, too
 MEASURED_EVERY = 5  # seconds of a session: that of a published window is the last of them
 _NO_PEAKS = np.empty(0)
 
@@ -59,7 +60,7 @@ class Scorer:
         self._windows = HeldWindows(n_slots, spec.rhythm.window_s)
         self._trees = np.full((n_slots, len(spec.rhythm_offsets)), np.nan, np.float32)
         self._acute = HeldFrames(n_slots, spec.acute.frames, spec.acute.channels, step)
-        self._beats = np.full((n_slots, spec.rhythm.frames + 64, len(spec.beat_classes)), np.nan, np.float32)
+        self._told = np.zeros((n_slots, KEPT_S * step, spec.beat_width), np.float32)  # to the beat head
         self._n_frames = np.zeros(n_slots, np.int64)
         self._level = np.zeros((n_slots, spec.scale_blocks), np.float64)
         self._scale = np.zeros(n_slots, np.float32)
@@ -111,14 +112,13 @@ class Scorer:
     def _step(
         self, slots: NDArray[np.int64], blocks: NDArray[np.float32], seconds: NDArray[np.int64]
     ) -> Scores:
-        rhythm, acute, beats = self.encode(slots, blocks)
-        new_frames = self._n_frames[slots, None] + np.arange(-beats.shape[1], 0)
-        known = (new_frames >= self.spec.rhythm.void_frames)[:, :, None]
-        self._beats[slots[:, None], new_frames % self._beats.shape[1]] = np.where(known, beats, np.nan)
+        rhythm, acute, told = self.encode(slots, blocks)
+        new_frames = self._n_frames[slots, None] + np.arange(-told.shape[1], 0)
+        self._told[slots[:, None], new_frames % self._told.shape[1]] = told
         return Scores(self._rhythms(slots, rhythm, seconds), self._acutes(slots, acute))
 
     def encode(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """The next second's frames, (n, 8, channels) each: of the rhythm head, of the acute head, beat probabilities."""
+        """The next second's frames, (n, 8, channels) each: of the rhythm head, of the acute head, of the beat head."""
         first = slots[self._n_frames[slots] == 0]
         if first.size:
             for memory, silent in zip(self._memories, self._silence, strict=True):
@@ -192,16 +192,23 @@ class Scorer:
 
         `slot` is one slot, or one a position (int64 (m,)).
         Rows are NaN where the frame around the peak isn't known: not yet (it comes about 3.5 s after the peak), in the run's first
-        seconds, or gone (more than 30 s ago).
+        seconds, or gone (`KEPT_S` later).
         """
         spec = self.spec
         end = np.asarray(positions, dtype=np.float64) + spec.beat_field_samples / 2
         frame = np.rint(end / spec.frame_samples).astype(np.int64) - 1
-        size = self._beats.shape[1]
+        size = self._told.shape[1]
         held = (
             (frame < self._n_frames[slot])
             & (frame >= self._n_frames[slot] - size)
             & (frame >= spec.rhythm.void_frames)
         )
-        found = self._beats[slot, frame % size]
-        return np.where(held[:, None], found, np.float32(np.nan))
+        probabilities = np.full((len(positions), len(spec.beat_classes)), np.nan, np.float32)
+        if held.any():
+            slots = np.broadcast_to(slot, held.shape)[held]
+            feed = {
+                "told": self._told[slots, frame[held] % size],
+                "measured": self._windows.measured_beats(slots, positions[held]),
+            }
+            (probabilities[held],) = self.model.graphs["beat.onnx"].run(None, feed)
+        return probabilities

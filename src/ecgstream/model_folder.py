@@ -1,9 +1,9 @@
 """A model folder, loaded and checked.
 
 It holds `model.json` (`ModelSpec`: rate, horizons, classes, operating points, calibration, training, metrics and the sha256 of each
-file), four ONNX graphs and the network's weights as safetensors. `encoder.onnx` takes one second of each stream and the last inputs of its
-convolutions and gives eight frames a stream, `rhythm.onnx` judges a window by sums over its frames and by what `trees.onnx` says of
-what can be measured in it, `acute.onnx` judges the last frames.
+file), five ONNX graphs and the network's weights as safetensors. `encoder.onnx` takes one second of each stream and the last inputs of its
+convolutions and gives eight frames a stream, `beat.onnx` judges a beat by its frame and by what can be measured of it, `rhythm.onnx`
+judges a window by sums over its frames and by what `trees.onnx` says of what can be measured in it, `acute.onnx` judges the last frames.
 """
 
 import hashlib
@@ -14,10 +14,10 @@ import msgspec
 import onnxruntime as ort
 from msgspec import Struct
 
-from ecgstream.measurements import NAMES
+from ecgstream.measurements import NAMES, one_beat
 
-FORMAT = 5
-GRAPHS = ("encoder.onnx", "rhythm.onnx", "trees.onnx", "acute.onnx")
+FORMAT = 6
+GRAPHS = ("encoder.onnx", "beat.onnx", "rhythm.onnx", "trees.onnx", "acute.onnx")
 
 
 class ModelError(Exception):
@@ -52,6 +52,8 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     acute: Horizon
     attentions: int
     beat_field_samples: int
+    beat_width: int
+    beat_measurements: list[str]
     memories: list[tuple[int, int]]
     thresholds: dict[str, float]
     record_weights: dict[str, float]
@@ -115,11 +117,13 @@ def load_model(folder: Path, threads: int = 1) -> Model:
         raise ModelError(f"{path}: format {spec.format}, expected {FORMAT}")
     if (spec.fs_hz, spec.hop_s) != (128, 1):
         raise ModelError(f"{path}: {spec.fs_hz} Hz and a hop of {spec.hop_s} s, expected 128 Hz and 1 s")
-    if tuple(spec.measurements) != NAMES:
-        differing = sorted(set(spec.measurements) ^ set(NAMES)) or ["their order"]
-        raise ModelError(
-            f"{path}: measurements differ from what can be measured here: {', '.join(differing)}"
-        )
+    for field, stated, known in (
+        ("measurements", spec.measurements, NAMES),
+        ("beat_measurements", spec.beat_measurements, one_beat.NAMES),
+    ):
+        if tuple(stated) != known:
+            differing = ", ".join(sorted(set(stated) ^ set(known))) or "their order"
+            raise ModelError(f"{path}: {field} differ from what can be measured here: {differing}")
     for name, expected in spec.sha256.items():
         found = (
             hashlib.sha256((folder / name).read_bytes()).hexdigest()

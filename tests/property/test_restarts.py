@@ -130,12 +130,12 @@ def all_say_the_same(samples: NDArray[np.int16], fs_hz: float, uv_per_lsb: float
         assert findings == {window: f for window, f in told[0].items() if window >= warm - 1}
 
 
-def test_a_rewind_is_about_a_minute_and_a_half() -> None:
+def test_a_rewind_is_about_two_minutes() -> None:
     samples = ecg(100 * 1000, 100.0)
     log = [(chunk(100 * k, samples[100 * k : 100 * k + 100]), Place(k, 1000 * k)) for k in range(1000)]
     behind = [k - read(log, 0, k, batch=97).committed for k in (50, 300, 1000)]
     assert behind[0] == 50
-    assert all(96 <= n <= 105 for n in behind[1:])
+    assert all(116 <= n <= 125 for n in behind[1:])
 
 
 def test_a_device_that_went_silent_holds_nothing_back() -> None:
@@ -143,7 +143,7 @@ def test_a_device_that_went_silent_holds_nothing_back() -> None:
     log: Log = [(chunk(0, samples[:100], device_id="gone"), Place(0, 0))]
     log += [(chunk(100 * k, samples[100 * k : 100 * k + 100]), Place(k + 1, 1000 * k)) for k in range(400)]
     assert read(log, 0, 110).committed == 0
-    assert read(log, 0, 400).committed > 290
+    assert read(log, 0, 400).committed > 270
 
 
 def test_findings_do_not_depend_on_batches() -> None:

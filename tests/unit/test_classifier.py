@@ -34,7 +34,8 @@ def test_a_streams_scores_do_not_depend_on_its_batch(model: Model, blocks: np.nd
         one = alone.step(np.array([2]), blocks[b, 3:4])
         np.testing.assert_array_equal(many.rhythm[3], one.rhythm[0])
         np.testing.assert_array_equal(many.acute[3], one.acute[0])
-    at = np.arange(10.0, 30.0) * 128
+    at = np.arange(31.0, 36.0) * 128
+    assert not np.isnan(alone.beat_probabilities(2, at)).any()
     np.testing.assert_array_equal(together.beat_probabilities(3, at), alone.beat_probabilities(2, at))
 
 
@@ -77,10 +78,31 @@ def test_beats_are_unknown_before_their_frame_came_and_after_it_went(
     scorer = Scorer(model, 1)
     for b in range(N_BLOCKS):
         scorer.step(np.array([0]), blocks[b, :1])
-    known = ~np.isnan(scorer.beat_probabilities(0, np.array([1.0, 20.0, 36.0, 39.5]) * 128)).any(axis=1)
-    assert known.tolist() == [False, True, True, False]
+    known = ~np.isnan(scorer.beat_probabilities(0, np.array([1.0, 20.0, 32.0, 36.0, 39.5]) * 128)).any(axis=1)
+    assert known.tolist() == [False, False, True, True, False]
     scorer.reset(0)
-    assert np.isnan(scorer.beat_probabilities(0, np.array([20.0 * 128]))).all(), "forgotten"
+    assert np.isnan(scorer.beat_probabilities(0, np.array([36.0 * 128]))).all(), "forgotten"
+
+
+def test_a_beat_is_judged_by_those_around_it_the_same_wherever_reading_began_and_whoever_shares_its_batch(
+    model: Model, blocks: np.ndarray
+) -> None:
+    peaks = np.arange(0.5, N_BLOCKS, 0.8) * 128
+
+    def judged(first: int, peaks: np.ndarray, streams: int = 1) -> np.ndarray:
+        scorer, slots = Scorer(model, streams), np.arange(streams)
+        for b in range(first, N_BLOCKS):
+            found = peaks[(peaks >= b * 128) & (peaks < (b + 1) * 128)] - first * 128
+            scorer.step(slots, np.repeat(blocks[b, :1], streams, axis=0), [found] * streams)
+        asked = peaks[(peaks >= 34 * 128) & (peaks < 36 * 128)] - first * 128
+        return scorer.beat_probabilities(np.full(len(asked), streams - 1), asked)
+
+    whole = judged(0, peaks)
+    np.testing.assert_allclose(judged(4, peaks), whole, atol=1e-6)
+    np.testing.assert_array_equal(judged(0, peaks, streams=5), whole)
+    early = peaks.copy()
+    early[np.searchsorted(peaks, 34 * 128) + 1] -= 30
+    assert np.abs(judged(0, early) - whole).max() > 0.01, "what is early has a say"
 
 
 def test_gain_does_not_matter(model: Model, blocks: np.ndarray) -> None:

@@ -40,6 +40,14 @@ def test_the_split_is_fixed() -> None:
     ]
 
 
+def test_some_patients_with_labelled_beats_are_learnt_late() -> None:
+    late = {r for r in MITDB if splits.split_of("mitdb", r) == "tune"}
+    assert {"108", "205", "223"} <= late
+    assert not splits.MITDB_DEV & late
+    late = {r for r in SVDB if splits.split_of("svdb", r) == "tune"}
+    assert {"809", "822", "826", "828", "842", "859", "863", "872"} <= late
+
+
 def test_folds_cover_all_patients_once() -> None:
     records = [str(r) for r in range(400, 620)]
     folds = [splits.fold_of("vfdb", r) for r in records]

@@ -1,9 +1,8 @@
 """What a window's beats look like: how alike they are, how wide, with what P and T waves; what is left between them.
 
-The template is the mean of the beats that are most like the mean of all (the better half by the correlation of their QRS), so that a few
-ectopic beats don't bend it. Each beat's correlation with it is taken of the whole beat, of QRS, of P and of T. What is left of the signal
-when the template is taken out at each beat is noise or an atrium that fibrillates; the latter stands between 4 and 10 Hz
-(Petrutiu et al. 2006, doi:10.1007/s11517-006-0084-x speaks of 5-8 Hz).
+Each beat's correlation with the template is taken of the whole beat, of QRS, of P and of T. What is left of the signal when the template
+is taken out at each beat is noise or an atrium that fibrillates; the latter stands between 4 and 10 Hz (Petrutiu et al. 2006,
+doi:10.1007/s11517-006-0084-x speaks of 5-8 Hz).
 """
 
 import math
@@ -14,6 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.measurements.few_values import mean_and_sd, median, ordered, quantile
+from ecgstream.measurements.waves import (
+    FS_HZ,
+    HIGH,
+    J_POINT,
+    LENGTH,
+    MIN_BEATS,
+    P_WAVE,
+    PEAK,
+    QRS,
+    T_WAVE,
+    WIDTH,
+    alike,
+    cut,
+    extremes,
+    farthest,
+    swing,
+    template_of,
+    width,
+)
 
 _ALIKE = ("mean", "min", "p10", "median", "sd")
 NAMES = (
@@ -25,16 +43,7 @@ NAMES = (
     "early_unlike", "early_like", "early_qrs_alike", "early_p_alike", "early_width", "ventricular_like", "atrial_like", "wide_unlike",
     "rest_size", "rest_speed", "rest_f_waves",
 )  # fmt: skip
-FS_HZ = 128
-PEAK, LENGTH = 41, 102  # a beat: 0.32 s before its R peak to 0.48 s after it
-QRS = (PEAK - 11, PEAK + 12)
-HIGH = (PEAK - 8, PEAK + 9)  # where its amplitude is taken
-P_WAVE = (PEAK - 33, PEAK - 8)
-T_WAVE = (PEAK + 11, LENGTH)
-WIDTH = (PEAK - 18, PEAK + 24)
-MIN_BEATS = 4
 MAX_ODD = 12  # beats that are compared with one another
-J_POINT = PEAK + 13
 BEFORE, AFTER = 10, 15  # samples around an R peak that aren't rest
 
 # A band-pass of second order around f waves (R. Bristow-Johnson's form): 6.3 Hz, Q 1.
@@ -44,120 +53,34 @@ B0, A1, A2 = _ALPHA / (1 + _ALPHA), -2 * math.cos(_W) / (1 + _ALPHA), (1 - _ALPH
 
 
 @numba.njit(cache=True)
-def _alike(beats: Any, template: Any, part: tuple[int, int], out: Any) -> None:
-    """The correlation of each beat's part (n, LENGTH) with the template's, to `out` (n,)."""
-    a, b = part
-    mean = power = 0.0
-    for i in range(a, b):
-        mean += template[i] / (b - a)
-    for i in range(a, b):
-        power += (template[i] - mean) ** 2
-    for k in range(len(beats)):
-        own = both = own_power = 0.0
-        for i in range(a, b):
-            own += beats[k, i]
-        own /= b - a
-        for i in range(a, b):
-            x = beats[k, i] - own
-            both += x * (template[i] - mean)
-            own_power += x * x
-        out[k] = both / (math.sqrt(power * own_power) + 1e-6)
-
-
-@numba.njit(cache=True)
-def _extremes(line: Any) -> tuple[float, float]:
-    low = high = line[0]
-    for value in line:
-        low, high = min(low, value), max(high, value)
-    return low, high
-
-
-@numba.njit(cache=True)
-def _swing(line: Any) -> float:
-    low, high = _extremes(line)
-    return high - low
-
-
-@numba.njit(cache=True)
-def _farthest(line: Any, level: float) -> float:
-    """Seconds to the value that is farthest from a level."""
-    best, at = -1.0, 0
-    for i in range(line.size):
-        if abs(line[i] - level) > best:
-            best, at = abs(line[i] - level), i
-    return at / FS_HZ
-
-
-@numba.njit(cache=True)
-def _width(line: Any) -> float:
-    """Seconds that hold the middle 94 % of the energy of a line's slope."""
-    total = 1e-9
-    for i in range(line.size - 1):
-        total += (line[i + 1] - line[i]) ** 2
-    energy, inside = 0.0, 0
-    for i in range(line.size - 1):
-        energy += (line[i + 1] - line[i]) ** 2
-        inside += 0.03 * total <= energy < 0.97 * total
-    return inside / FS_HZ
-
-
-@numba.njit(cache=True)
-def _template(beats: Any, alike: Any) -> Any:
-    """The mean of the better half of beats (n, LENGTH); `alike` (n,) is written to."""
-    template = np.zeros(LENGTH)
-    for beat in beats:
-        for i in range(LENGTH):
-            template[i] += beat[i] / len(beats)
-    _alike(beats, template, QRS, alike)
-    bar, kept = median(alike), 0
-    of_most = np.zeros(LENGTH)
-    for k in range(len(beats)):
-        if alike[k] >= bar:
-            kept += 1
-            for i in range(LENGTH):
-                of_most[i] += beats[k, i]
-    for i in range(LENGTH):
-        of_most[i] /= kept
-    return of_most
-
-
-@numba.njit(cache=True)
 def measure_shapes(x: NDArray[np.float32], peaks: NDArray[np.float64], out: Any) -> None:
     """Measure the beats of a window, `NAMES`, to `out` float64 (len(NAMES),); left as it is with fewer than 4 whole beats.
 
     x: (n,), filtered, 128 Hz. peaks: (m,), ascending R peaks in samples.
     """
-    whole = np.empty(peaks.size, np.int64)
-    n = 0
-    for k in range(peaks.size):
-        if PEAK <= round(peaks[k]) < x.size - LENGTH + PEAK:
-            whole[n] = k
-            n += 1
+    places = np.empty(peaks.size, np.int64)
+    beats = cut(x, peaks, places)
+    n = len(beats)
     if n < MIN_BEATS:
         return
-    whole = whole[:n]
-    beats = np.empty((n, LENGTH))
-    for k in range(n):
-        start = round(peaks[whole[k]]) - PEAK
-        for i in range(LENGTH):
-            beats[k, i] = x[start + i]
-    alike = np.empty((4, n))
-    template = _template(beats, alike[1])
-    size = _swing(template[HIGH[0] : HIGH[1]]) + 1.0
-    _alike(beats, template, (0, LENGTH), alike[0])
-    _alike(beats, template, QRS, alike[1])
-    _alike(beats, template, P_WAVE, alike[2])
-    _alike(beats, template, T_WAVE, alike[3])
+    whole = places[:n]
+    likeness = np.empty((4, n))
+    template = template_of(beats, likeness[1])
+    size = swing(template[HIGH[0] : HIGH[1]]) + 1.0
+    alike(beats, template, (0, LENGTH), likeness[0])
+    alike(beats, template, QRS, likeness[1])
+    alike(beats, template, P_WAVE, likeness[2])
+    alike(beats, template, T_WAVE, likeness[3])
     for part in range(4):
-        _statistics(alike[part], out[5 * part : 5 * part + 5])
-    _odd(beats, alike[1], out[20:24])
+        _statistics(likeness[part], out[5 * part : 5 * part + 5])
+    _odd(beats, likeness[1], out[20:24])
     _heights(beats, template, size, out[24:28])
     _waves(beats, template, size, out[28:37])
     widths = np.empty(n)
     for k in range(n):
-        widths[k] = _width(beats[k, WIDTH[0] : WIDTH[1]])
+        widths[k] = width(beats[k, WIDTH[0] : WIDTH[1]])
     _widths(widths, template, size, out[37:45])
-    _early(peaks, whole, alike[1], alike[2], widths, out[45:53])
+    _early(peaks, whole, likeness[1], likeness[2], widths, out[45:53])
     _rest(x, peaks, whole, template, size, out[53:56])
 
 
@@ -181,7 +104,7 @@ def _odd(beats: Any, qrs: Any, out: Any) -> None:
     found = np.empty(1)
     for i in range(min(n, MAX_ODD)):
         for j in range(i + 1, min(n, MAX_ODD)):
-            _alike(beats[unlike[j] : unlike[j] + 1], beats[unlike[i]], QRS, found)
+            alike(beats[unlike[j] : unlike[j] + 1], beats[unlike[i]], QRS, found)
             most = found[0] if math.isnan(most) else max(most, found[0])
     out[0], out[1], out[2], out[3] = n, n_90, n / len(beats), most
 
@@ -190,12 +113,12 @@ def _odd(beats: Any, qrs: Any, out: Any) -> None:
 def _heights(beats: Any, template: Any, size: float, out: Any) -> None:
     heights = np.empty(len(beats))
     for k in range(len(beats)):
-        heights[k] = _swing(beats[k, HIGH[0] : HIGH[1]])
+        heights[k] = swing(beats[k, HIGH[0] : HIGH[1]])
     mean, sd = mean_and_sd(heights)
-    low, high = _extremes(heights)
+    low, high = extremes(heights)
     typical = median(heights) + 1.0
     out[0], out[1], out[2] = sd / (mean + 1.0), high / typical, low / typical
-    out[3] = _extremes(template[HIGH[0] : HIGH[1]])[1] / size
+    out[3] = extremes(template[HIGH[0] : HIGH[1]])[1] / size
 
 
 @numba.njit(cache=True)
@@ -208,22 +131,22 @@ def _waves(beats: Any, template: Any, size: float, out: Any) -> None:
         for k in range(len(beats)):
             column[k] = beats[k, P_WAVE[0] + i]
         noise[i] = mean_and_sd(column)[1]
-    low, high = _extremes(p)
+    low, high = extremes(p)
     out[0], out[1], out[2], out[3] = (
         (high - low) / size,
         (high - level) / size,
         (low - level) / size,
-        _farthest(p, level),
+        farthest(p, level),
     )
     out[4] = math.log((high - low + 1.0) / (median(noise) + 1.0))
-    low, high = _extremes(t)
-    out[5], out[6], out[7], out[8] = (high - low) / size, high / size, low / size, _farthest(t, 0.0)
+    low, high = extremes(t)
+    out[5], out[6], out[7], out[8] = (high - low) / size, high / size, low / size, farthest(t, 0.0)
 
 
 @numba.njit(cache=True)
 def _widths(widths: Any, template: Any, size: float, out: Any) -> None:
     ascending = ordered(widths)
-    out[0], out[1] = _width(template[WIDTH[0] : WIDTH[1]]), ascending[-1]
+    out[0], out[1] = width(template[WIDTH[0] : WIDTH[1]]), ascending[-1]
     out[2], out[3], out[4] = quantile(ascending, 0.9), quantile(ascending, 0.5), mean_and_sd(widths)[1]
     level = median(template)
     highest, n_high = 0.0, 0

@@ -1,5 +1,6 @@
 """The last seconds and R peaks of many streams, measured when a window is due."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.measurements import FS_HZ, NAMES, measure_window
+from ecgstream.measurements import FS_HZ, NAMES, measure_window, one_beat
 
 MAX_PEAKS = 160  # of 30 s: the detector finds no two within 0.2 s. Of more, the earliest are forgotten.
 
@@ -30,6 +31,33 @@ def _measure_slots(slots: Any, held: Any, n_seconds: Any, peaks: Any, n_peaks: A
                 inside[n] = position
                 n += 1
         measure_window(window[: known * FS_HZ], inside[:n], figures)
+        for j in range(figures.size):
+            out[i, j] = figures[j]
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_beats(
+    slots: Any, positions: Any, held: Any, n_seconds: Any, peaks: Any, n_peaks: Any, out: Any
+) -> None:
+    around = np.empty(int((one_beat.BEFORE_S + one_beat.AFTER_S) * FS_HZ) + 2, np.float32)
+    figures, neighbours = np.empty(out.shape[1]), np.empty(peaks.shape[1])
+    for i in range(slots.size):
+        slot, at = slots[i], round(positions[i])
+        start = max(0, at - int(one_beat.BEFORE_S * FS_HZ))
+        end = min(n_seconds[slot] * FS_HZ, at + int(one_beat.AFTER_S * FS_HZ))
+        for j in range(end - start):
+            second, sample = (start + j) // FS_HZ, (start + j) % FS_HZ
+            around[j] = held[slot, second % held.shape[1], sample]
+        n, own = 0, -1
+        for k in range(n_peaks[slot]):
+            if start <= peaks[slot, k] < at + one_beat.NEIGHBOURS_S * FS_HZ:
+                own = n if peaks[slot, k] == positions[i] else own
+                neighbours[n] = peaks[slot, k] - start
+                n += 1
+        if own < 0:
+            figures[:] = math.nan
+        else:
+            one_beat.measure_beat(around[: end - start], neighbours[:n], own, figures)
         for j in range(figures.size):
             out[i, j] = figures[j]
 
@@ -68,4 +96,13 @@ class HeldWindows:
         """What can be measured in what is held of some streams, (n, len(NAMES)); each has a second at least."""
         out = np.empty((len(slots), len(NAMES)), np.float32)
         _measure_slots(slots, self._seconds, self._n_seconds, self._peaks, self._n_peaks, out)
+        return out
+
+    def measured_beats(self, slots: NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.float32]:
+        """What can be measured of the beats at R peaks that were pushed, (n, len(one_beat.NAMES)); NaN of any that wasn't.
+
+        slots, positions: (n,), of each beat, the latter in samples since the reset; what is around them must be held still.
+        """
+        out = np.empty((len(slots), len(one_beat.NAMES)), np.float32)
+        _measure_beats(slots, positions, self._seconds, self._n_seconds, self._peaks, self._n_peaks, out)
         return out

@@ -183,9 +183,7 @@ def train_acute(
     epochs: int = 12,
 ) -> tuple[AcuteHead, list[AcuteHead], tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]]:
     """The serving head, the folds' heads, and (logits, classes, records) of VFDB's first lead out of fold."""
-    mine = collect(
-        network, [r for r in mitdb if split_of(MITDB, r.record) == "train"], noises, 1, seed, device
-    )
+    mine = collect(network, [r for r in mitdb if split_of(MITDB, r.record) != "dev"], noises, 1, seed, device)
     theirs = collect(network, vfdb, noises, 2, seed, device)
     lines = collect(network, flat_lines(noises, seed), [], 0, seed, device)
     fold = np.array([fold_of(VFDB, r) for r in theirs.records])

@@ -50,8 +50,8 @@ def claim(run: Path, config: learn.Config) -> None:
 class Material:
     """All that a run reads, split by patient."""
 
-    train: dict[str, list[Packed]]
-    tune: list[Packed]
+    train: learn.Databases
+    tune: learn.Databases
     dev: list[Packed]
     vfdb: list[Packed]
     noises: list[NDArray[np.float32]]
@@ -67,9 +67,10 @@ def gather(data: Path, cache: Path) -> Material:
         return [r for r in records[database] if splits.split_of(database, r.record) == name]
 
     noises = corpus.read_noise(data / "nstdb")
+    learnt = (splits.CINC2017, splits.MITDB, splits.SVDB)
     return Material(
-        {d: part(d, "train") for d in (splits.CINC2017, splits.MITDB, splits.SVDB)},
-        part(splits.CINC2017, "tune"),
+        {d: part(d, "train") for d in learnt},
+        {d: part(d, "tune") for d in learnt},
         part(splits.CINC2017, "dev"),
         records[splits.VFDB],
         list(noises.values()),
@@ -84,10 +85,11 @@ def train_model(
     material = gather(data, cache)
     network = learn.train(material.train, material.tune, material.noises, config, run, device)
     heads_started = time.monotonic()
+    learnt, kept = learn.both(material.train, material.tune), material.tune[splits.CINC2017]
     head, folds, (logits, classes, records) = acute.train_acute(
         network,
         material.vfdb,
-        material.train[splits.MITDB],
+        learnt[splits.MITDB],
         material.noises,
         config.seed,
         device,
@@ -95,9 +97,9 @@ def train_model(
     )
     network.acute = head
     calibrating = learn.calibrating(network, config, run).to(device)
-    tuned = learn.predict_records(calibrating, material.tune, device)
-    learnt = [*material.train[splits.CINC2017], *material.train[splits.MITDB]]
-    second, rhythm = trees.opinion(learnt, material.tune, tuned, config)
+    tuned = learn.predict_records(calibrating, kept, device)
+    judged = [*material.train[splits.CINC2017], *learnt[splits.MITDB]]
+    second, rhythm = trees.opinion(judged, kept, tuned, config)
     of_network = learn.predict_records(network, material.dev, device)
     of_trees = trees.said_of(second, material.dev)
     weights = rhythm.record_weights
@@ -105,7 +107,7 @@ def train_model(
         "cinc2017_dev": cinc_scores(material.dev, rhythm.of(of_network, of_trees), weights),
         "cinc2017_dev_network_alone": cinc_scores(material.dev, of_network),
         "cinc2017_dev_trees_alone": label_scores(material.dev, of_trees),
-        "cinc2017_tune_network_alone": cinc_scores(material.tune, tuned),
+        "cinc2017_tune_network_alone": cinc_scores(kept, tuned),
         "acute_windows_out_of_fold": acute.summary(logits, classes, records),
     }
     training = {
@@ -114,7 +116,7 @@ def train_model(
         "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {device.type}",
         "split": "by patient (MIT-BIH, SVDB), by record (CinC 2017), VFDB by five patient-wise folds; ecgstream.training.splits",
         "dev_records": {d: sorted({r.record for r in rs}) for d, rs in _dev(material, data, cache).items()},
-        "records": {d: len({r.record for r in rs}) for d, rs in material.train.items()}
+        "records": {d: len({r.record for r in rs}) for d, rs in learnt.items()}
         | {"vfdb": len({r.record for r in material.vfdb})},
         "data": "PhysioNet CinC 2017 (REFERENCE-v3), MIT-BIH Arrhythmia, MIT-BIH Supraventricular, MIT-BIH Malignant Ventricular Ectopy, "
         "MIT-BIH Noise Stress Test; ODC-By 1.0",

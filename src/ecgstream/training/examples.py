@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from ecgstream.evaluation.beat_classes import match
+from ecgstream.measurements import one_beat
 from ecgstream.training.corpus import Packed
 from ecgstream.training.network import ACUTE, BEATS, FS_HZ, RHYTHMS, SILENCE
 
@@ -39,7 +42,7 @@ class Batch:
     The first `alone` of them are whole records or crops of at most `CROP`, to stand in silence; the others have real signal
     around their crop. rhythm: float32 (n, classes), 1 for each class that would be right (all 0: unknown). share: float32
     (n, classes), the time each rhythm takes where it is annotated (all 0: use `rhythm`). beats: int64 (m, 3): example, sample,
-    class.
+    class. measured: float32 (m, figures), what was measured of these beats.
     """
 
     signal: NDArray[np.float32]
@@ -48,6 +51,7 @@ class Batch:
     rhythm: NDArray[np.float32]
     share: NDArray[np.float32]
     beats: NDArray[np.int64]
+    measured: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,15 @@ def cinc_example(record: Packed, rng: Rng, how: Augmentation) -> tuple[NDArray[n
     return x, n
 
 
+def measured_beats(record: Packed) -> NDArray[np.float32]:
+    """What can be measured of each annotated beat, at the R peak that the detector finds: float32 (m, figures), NaN where it finds none."""
+    of_peaks = np.empty((record.peaks.size, len(one_beat.NAMES)))
+    one_beat.measure_beats(record.signal.astype(np.float32), record.peaks, of_peaks)
+    pairs = match(record.beats / FS_HZ, record.peaks / FS_HZ)
+    found: NDArray[np.float32] = np.where(pairs[:, None] >= 0, of_peaks[pairs], np.nan).astype(np.float32)
+    return found
+
+
 class Sampler:
     """Draws batches: CinC crops beside crops of the beat-annotated databases, the latter often around an ectopic beat."""
 
@@ -150,6 +163,9 @@ class Sampler:
         self.cinc, self.annotated, self.noises, self.how = cinc, annotated, noises, how
         self.seed = seed
         self.ectopic = [np.flatnonzero(np.isin(r.kinds, ["S", "V"])) for r in annotated]
+        self.measured = [
+            measured_beats(r) for r in tqdm(annotated, desc="measuring beats", unit="record", leave=False)
+        ]
         self.rare = [[(a, b) for a, b, note in r.rhythms if note not in ("N", "P")] for r in annotated]
 
     def epoch(self, number: int, n_cinc: int, n_annotated: int) -> "list[tuple[int, NDArray[np.int64], int]]":
@@ -169,6 +185,7 @@ class Sampler:
         batch = Batch(
             np.zeros((n, SPAN), np.float32), np.full(n, SPAN, np.int64), len(chosen),
             np.zeros((n, len(RHYTHMS)), np.float32), np.zeros((n, len(RHYTHMS)), np.float32), np.empty((0, 3), np.int64),
+            np.empty((0, len(one_beat.NAMES)), np.float32),
         )  # fmt: skip
         for i, index in enumerate(chosen):
             record = self.cinc[index]
@@ -177,13 +194,12 @@ class Sampler:
             drop_out(x[:real], rng, self.how)
             batch.signal[i, :real], batch.length[i] = x[:real], real
             batch.rhythm[i, [RHYTHMS.index(r) for r in CINC[record.label]]] = 1.0
-        beats = []
-        for i in range(len(chosen), n):
-            beats.append(self._annotated(batch, i, rng))
-        batch.beats = np.concatenate([np.empty((0, 3), np.int64), *beats])
+        found = [self._annotated(batch, i, rng) for i in range(len(chosen), n)]
+        batch.beats = np.concatenate([batch.beats, *(beats for beats, _ in found)])
+        batch.measured = np.concatenate([batch.measured, *(measured for _, measured in found)])
         return batch
 
-    def _annotated(self, batch: Batch, i: int, rng: Rng) -> NDArray[np.int64]:
+    def _annotated(self, batch: Batch, i: int, rng: Rng) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         k = int(rng.integers(len(self.annotated)))
         record = self.annotated[k]
         rate = float(np.exp(rng.uniform(-self.how.stretch, self.how.stretch)))
@@ -209,9 +225,8 @@ class Sampler:
         elif share.any():
             batch.share[i] = share
         at = np.clip((record.beats[inside] - start) / rate + rng.uniform(-4, 4, kinds.size), 0, SPAN - 1)
-        return np.stack([np.full(kinds.size, i), at, [BEATS.index(kind) for kind in kinds]], axis=1).astype(
-            np.int64
-        )
+        beats = np.stack([np.full(kinds.size, i), at, [BEATS.index(kind) for kind in kinds]], axis=1)
+        return beats.astype(np.int64), self.measured[k][inside]
 
 
 def acute_windows(record: Packed, hop: int = FS_HZ) -> list[tuple[int, int]]:

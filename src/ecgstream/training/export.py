@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor, nn
 
-from ecgstream.measurements import NAMES
+from ecgstream.measurements import NAMES, one_beat
 from ecgstream.model_folder import FORMAT, Horizon, ModelSpec
 from ecgstream.training.acute import WINDOW, n_window_frames
 from ecgstream.training.calibrate import LABELS, Calibration
@@ -30,7 +30,14 @@ from ecgstream.training.network import (
     AcuteHead,
     Network,
 )
-from ecgstream.training.streaming import AcutePool, RhythmVerdict, StreamingNetwork, example_block, reach
+from ecgstream.training.streaming import (
+    AcutePool,
+    BeatVerdict,
+    RhythmVerdict,
+    StreamingNetwork,
+    example_block,
+    reach,
+)
 from ecgstream.training.trees import export_trees
 
 RHYTHM_MIN_S = 10
@@ -59,8 +66,16 @@ def export(
     channels = network.shape.levels[-1]
     memories = streaming.memories(3)
     names = [f"memory{i}" for i in range(len(memories))]
-    outputs = ["rhythm", "acute", "beats", *(f"new{i}" for i in range(len(memories)))]
+    outputs = ["rhythm", "acute", "beat", *(f"new{i}" for i in range(len(memories)))]
     _graph(streaming, (example_block(3), *memories), ["x", *names], outputs, out / "encoder.onnx")
+    beat_width = network.beat.told.out_features
+    _graph(
+        BeatVerdict(network),
+        (torch.randn(3, beat_width), _some_unknown(torch.randn(3, len(one_beat.NAMES)))),
+        ["told", "measured"],
+        ["probabilities"],
+        out / "beat.onnx",
+    )
     width = network.rhythm.project.out_channels
     told = network.rhythm.pooled(torch.rand(3, rhythm_frames, width), torch.ones(3, rhythm_frames))
     verdict = RhythmVerdict(network, rhythm_calibration)
@@ -75,7 +90,7 @@ def export(
         acute = AcutePool(head, acute_temperature)
         _graph(acute, (frames, level), ["values", "level"], ["probabilities"], out / name)
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors")
-    files = ["encoder.onnx", "rhythm.onnx", "trees.onnx", "weights.safetensors", *heads]
+    files = ["encoder.onnx", "beat.onnx", "rhythm.onnx", "trees.onnx", "weights.safetensors", *heads]
     spec = ModelSpec(
         format=FORMAT,
         name=out.name,
@@ -98,6 +113,8 @@ def export(
         acute=Horizon(WINDOW // FS_HZ, acute_frames, acute_void, acute_frames, channels),
         attentions=network.rhythm.attentions,
         beat_field_samples=context_field,
+        beat_width=beat_width,
+        beat_measurements=list(one_beat.NAMES),
         memories=[(c.in_channels, reach(c)) for c in streaming.convolutions()],
         thresholds={"af": rhythm_calibration.af},
         record_weights=rhythm_calibration.record_weights,
@@ -110,6 +127,11 @@ def export(
         sha256={name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
     )
     (out / "model.json").write_bytes(msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")
+
+
+def _some_unknown(measured: Tensor) -> Tensor:
+    measured[0, ::2] = torch.nan
+    return measured
 
 
 def _bare(path: Path) -> None:

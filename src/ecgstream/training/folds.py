@@ -45,7 +45,9 @@ def cross_validate(
         others = [(r, part) for r, part in zip(records, parts, strict=True) if part // CALIBRATES != fold]
         learnt = [r for r, part in others if part % CALIBRATES]
         kept = [r for r, part in others if not part % CALIBRATES]
-        network = learn.train({splits.CINC2017: learnt}, kept, noises, config, folder, device)
+        network = learn.train(
+            {splits.CINC2017: learnt}, {splits.CINC2017: kept}, noises, config, folder, device
+        )
         before = learn.calibrating(network, config, folder).to(device)
         second, calibration = trees.opinion(learnt, kept, learn.predict_records(before, kept, device), config)
         p = calibration.of(learn.predict_records(network, held, device), trees.said_of(second, held))

@@ -9,7 +9,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,11 @@ from ecgstream.training.calibrate import cinc_scores
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import CINC, CROP, Augmentation, Batch, Sampler
 from ecgstream.training.network import BEAT_WEIGHT, FRAME, FS_HZ, RHYTHMS, Network, Shape, alone, scaled
+from ecgstream.training.splits import CINC2017
 
 RHYTHM_WEIGHT = {"A": 1.5, "O": 1.2, "~": 1.5}
+Databases = Mapping[str, list[Packed]]
+UNSEEN, UNMEASURED = 0.2, 0.1  # shares of the beats in training
 CALIBRATES = "calibrates.pt"  # the weights before the records for calibration were learnt
 
 
@@ -94,14 +97,20 @@ def losses(
     beats = as_tensor(batch.beats)
     frame = frame_of(beats[:, 1], field)
     inside = (frame >= 0) & (frame < context.shape[-1])
-    beats, frame = beats[inside], frame[inside].long()
-    logits = network.beat(context)[beats[:, 0], :, frame]
+    beats, frame, measured = beats[inside], frame[inside].long(), as_tensor(batch.measured)[inside]
+    logits = network.beat(*_partly(context[beats[:, 0], :, 0, frame], measured))
     beat = rhythm.new_zeros(())
     if len(beats):
         beat_weights = torch.tensor(BEAT_WEIGHT, device=device)
         beat = nn.functional.cross_entropy(logits, beats[:, 2], weight=beat_weights)
     total = rhythm + config.beat_weight * beat
     return total, {"rhythm": float(rhythm.detach()), "beat": float(beat.detach())}
+
+
+def _partly(frames: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    """Beats of which some are known by their frames alone, others by what was measured alone: neither may be leant on too much."""
+    chance = torch.rand(len(frames), 1, device=frames.device)
+    return torch.where(chance < UNSEEN, 0.0, frames), torch.where(chance > 1 - UNMEASURED, math.nan, measured)
 
 
 @functools.cache
@@ -157,9 +166,19 @@ class Averaged:
                 mine.copy_(theirs)
 
 
+def both(some: Databases, others: Databases) -> Databases:
+    """The records of two splits together."""
+    return {database: [*records, *others.get(database, [])] for database, records in some.items()}
+
+
+def _sampler(learnt: Databases, noises: list[NDArray[np.float32]], seed: int) -> Sampler:
+    annotated = [r for database, records in learnt.items() if database != CINC2017 for r in records]
+    return Sampler(learnt[CINC2017], annotated, noises, Augmentation(), seed)
+
+
 def train(
-    train_records: dict[str, list[Packed]],
-    tune: list[Packed],
+    train_records: Databases,
+    tune: Databases,
     noises: list[NDArray[np.float32]],
     config: Config,
     run: Path,
@@ -168,14 +187,14 @@ def train(
     """Train encoder, rhythm and beat heads; keeps `run/checkpoint.pt` each epoch and goes on from it. Returns the average."""
     torch.manual_seed(config.seed)
     network = Network(config.shape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    cinc = train_records["cinc2017"]
-    annotated = [r for database, records in train_records.items() if database != "cinc2017" for r in records]
     samplers = [
-        Sampler(learnt, annotated, noises, Augmentation(), config.seed) for learnt in (cinc, cinc + tune)
+        _sampler(learnt, noises, config.seed) for learnt in (train_records, both(train_records, tune))
     ]
+    cinc, kept = train_records[CINC2017], tune[CINC2017]
+    network.beat.measure_by(samplers[0].measured)
     n_late = max(0, config.epochs - config.join_epoch)
     steps = (config.epochs - n_late) * (len(cinc) // config.n_cinc) + n_late * (
-        (len(cinc) + len(tune)) // config.n_cinc
+        (len(cinc) + len(kept)) // config.n_cinc
     )
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -210,8 +229,8 @@ def train(
                 parts[name].append(value)
         line: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1)}
         line |= {name: round(float(np.mean(values)), 4) for name, values in parts.items()}
-        if tune and epoch < config.join_epoch and ((epoch + 1) % 5 == 0 or epoch + 1 == config.join_epoch):
-            line["tune"] = cinc_scores(tune, predict_records(average.network, tune, device))
+        if kept and epoch < config.join_epoch and ((epoch + 1) % 5 == 0 or epoch + 1 == config.join_epoch):
+            line["tune"] = cinc_scores(kept, predict_records(average.network, kept, device))
         with (run / "progress.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
         tqdm.write(json.dumps(line))

@@ -17,11 +17,15 @@ times faster on a CPU than the same `Conv1d`. Training speed on a CPU also decid
 ones of the same reach, and dropout drops whole channels (one draw each instead of one a value).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ecgstream.measurements import one_beat
 from ecgstream.whole_record import SILENCE_S
 
 BEATS = ("N", "S", "V")
@@ -46,6 +50,7 @@ FRAME = 16  # samples a frame
 SILENCE = SILENCE_S * FS_HZ  # before and after a record that stands alone
 FIRST = 1  # the sample of a stream at which its first frame that reads real signal begins: frames end on multiples of FRAME
 SCALE_FLOOR_UV = 10.0
+BOUND = 4.0  # spreads from the mean, of what is measured of a beat
 LOGIT_BOUND = 20.0  # of the attention: its exponentials add up in float32
 
 
@@ -182,15 +187,43 @@ class AcuteHead(nn.Module):
 
 
 class BeatHead(nn.Module):
-    """Each context frame to beat logits, (n, C, 1, frames) -> (n, classes, frames); read at the frames of R peaks."""
+    """A beat's context frame and what was measured of it (`ecgstream.measurements.one_beat`) to logits (n, classes).
 
-    def __init__(self, channels: int, n_classes: int) -> None:
+    `told` is the frame's part; it depends on the frame alone. Figures are taken as so many spreads from their mean; one that isn't known is
+    their mean, and said to be unknown.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(
+        self, channels: int, n_figures: int, n_classes: int, width: int = 96, dropout: float = 0.3
+    ) -> None:
         super().__init__()
-        self.classify = nn.Sequential(nn.Conv2d(channels, 96, 1), nn.ReLU(), nn.Conv2d(96, n_classes, 1))
+        self.told = nn.Linear(channels, width)
+        self.figures = nn.Linear(2 * n_figures, width, bias=False)
+        self.classify = nn.Sequential(
+            nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, 64), nn.ReLU(), nn.Linear(64, n_classes)
+        )
+        self.register_buffer("mean", torch.zeros(n_figures))
+        self.register_buffer("spread", torch.ones(n_figures))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        logits: Tensor = self.classify(frames).squeeze(2)
+    def measure_by(self, measured: Sequence[NDArray[np.float32]]) -> None:
+        """Take mean and spread of the figures of some recordings' beats, (m, figures) each."""
+        if measured:
+            every = np.concatenate(measured).astype(np.float64)
+            self.mean.copy_(torch.from_numpy(np.nanmean(every, axis=0)))
+            self.spread.copy_(torch.from_numpy(np.nanstd(every, axis=0) + 1e-3))
+
+    def classified(self, told: Tensor, measured: Tensor) -> Tensor:
+        """(n, width) and (n, figures), NaN where unknown -> logits (n, classes)."""
+        known = ~torch.isnan(measured)
+        figures = torch.where(known, (measured - self.mean) / self.spread, 0.0).clamp(-BOUND, BOUND)
+        logits: Tensor = self.classify(told + self.figures(torch.cat([figures, known.float()], dim=1)))
         return logits
+
+    def forward(self, frames: Tensor, measured: Tensor) -> Tensor:
+        return self.classified(self.told(frames), measured)
 
 
 class Network(nn.Module):
@@ -203,7 +236,7 @@ class Network(nn.Module):
         self.encoder = Encoder(self.shape)
         self.rhythm = RhythmHead(channels, len(RHYTHMS))
         self.acute = AcuteHead(channels, len(ACUTE))
-        self.beat = BeatHead(channels, len(BEATS))
+        self.beat = BeatHead(channels, len(one_beat.NAMES), len(BEATS))
 
     def receptive_fields(self) -> tuple[int, int]:
         """Samples that one morphology frame and one context frame read."""

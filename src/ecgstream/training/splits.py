@@ -1,7 +1,7 @@
 """Who may be learnt from: one split by patient, fixed before anything was trained.
 
-`dev` is what is reported; it is never trained or tuned on. `tune` (CinC 2017 alone, the one database with records to
-spare) is for stopping, calibration and operating points. Any other database is `dev` as a whole. MIT-BIH's `dev` patients are
+`dev` is what is reported; it is never trained or tuned on. `tune` is for calibration and operating points, and is learnt when these are
+known (`ecgstream.training.learn`). Any other database is `dev` as a whole. MIT-BIH's `dev` patients are
 chosen so that each rhythm with two or more patients stands on both sides; 201 and 202 are one patient. CinC 2017 names no
 patients and is split by record.
 """
@@ -34,9 +34,7 @@ def split_of(database: str, record: str) -> str:
     if database not in (CINC2017, MITDB, SVDB, VFDB):
         return "dev"
     patient = patient_of(database, record)
-    if database == MITDB:
-        return "dev" if patient in MITDB_DEV else "train"
     fraction = _fraction(database, patient)
-    if fraction < 0.2:
-        return "dev"
-    return "tune" if database == CINC2017 and fraction < 0.3 else "train"
+    if database == MITDB:
+        return "dev" if patient in MITDB_DEV else "tune" if 0.2 <= fraction < 0.3 else "train"
+    return "dev" if fraction < 0.2 else "tune" if fraction < 0.3 else "train"

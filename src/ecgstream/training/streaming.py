@@ -28,13 +28,12 @@ def reach(convolution: nn.Conv2d) -> int:
 
 
 class StreamingNetwork(nn.Module):
-    """`forward(x, *memories)`: scaled signal (n, 1, 1, 128 * seconds) -> rhythm values, morphology frames, beat probabilities
-    (each (n, 8 * seconds, channels)), then the new memories."""
+    """`forward(x, *memories)`: scaled signal (n, 1, 1, 128 * seconds) -> rhythm values, morphology frames, what the beat
+    head is told (each (n, 8 * seconds, channels)), then the new memories."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network.eval()
-        self.weighted = torch.log(torch.tensor(BEAT_WEIGHT)).reshape(1, -1, 1)
 
     def convolutions(self) -> list[nn.Conv2d]:
         """The convolutions that keep a memory, in the order of the signal."""
@@ -61,9 +60,8 @@ class StreamingNetwork(nn.Module):
         morphology = x
         for layer in encoder.context:
             x = self._layer(x, layer, old, new)
-        beats = torch.softmax(self.network.beat(x) - self.weighted, 1)
-        frames = (morphology.squeeze(2).transpose(1, 2), beats.transpose(1, 2))
-        return (self.network.rhythm.values(x), *frames, *new)
+        told = self.network.beat.told(x.squeeze(2).transpose(1, 2))
+        return (self.network.rhythm.values(x), morphology.squeeze(2).transpose(1, 2), told, *new)
 
     def _layer(self, x: Tensor, layer: nn.Module, old: list[Tensor], new: list[Tensor]) -> Tensor:
         if isinstance(layer, Residual):
@@ -79,6 +77,23 @@ class StreamingNetwork(nn.Module):
         line = torch.cat([old.pop(0), x], dim=3)
         new.append(line[..., line.shape[-1] - reach(convolution) :])
         return line
+
+
+class BeatVerdict(nn.Module):
+    """What the beat head is told (n, width) and what was measured (n, figures) of some beats -> probabilities (n, classes).
+
+    The weights that the classes had in the loss are taken back.
+    """
+
+    weighted: Tensor
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.head = network.beat.eval()
+        self.register_buffer("weighted", torch.log(torch.tensor(BEAT_WEIGHT)))
+
+    def forward(self, told: Tensor, measured: Tensor) -> Tensor:
+        return torch.softmax(self.head.classified(told, measured) - self.weighted, 1)
 
 
 class RhythmVerdict(nn.Module):
