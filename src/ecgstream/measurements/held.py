@@ -45,9 +45,10 @@ def _measure_beats(
         slot, at = slots[i], round(positions[i])
         start = max(0, at - int(one_beat.BEFORE_S * FS_HZ))
         end = min(n_seconds[slot] * FS_HZ, at + int(one_beat.AFTER_S * FS_HZ))
-        for j in range(end - start):
-            second, sample = (start + j) // FS_HZ, (start + j) % FS_HZ
-            around[j] = held[slot, second % held.shape[1], sample]
+        for second in range(start // FS_HZ, (end - 1) // FS_HZ + 1):
+            line, first = held[slot, second % held.shape[1]], second * FS_HZ
+            for j in range(max(start, first), min(end, first + FS_HZ)):
+                around[j - start] = line[j - first]
         n, own = 0, -1
         for k in range(n_peaks[slot]):
             if start <= peaks[slot, k] < at + one_beat.NEIGHBOURS_S * FS_HZ:

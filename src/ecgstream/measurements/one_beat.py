@@ -82,15 +82,13 @@ def measure_beat(x: NDArray[np.float32], peaks: NDArray[np.float64], k: int, out
         own += 1
     if own == len(beats) or len(beats) < MIN_BEATS:
         return
-    likeness = np.empty((4, len(beats)))
-    template = template_of(beats, likeness[1])
-    alike(beats, template, (0, LENGTH), likeness[0])
-    alike(beats, template, QRS, likeness[1])
-    alike(beats, template, P_WAVE, likeness[2])
-    alike(beats, template, T_WAVE, likeness[3])
+    of_qrs, of_p = np.empty(len(beats)), np.empty(len(beats))
+    template = template_of(beats, of_qrs)
+    alike(beats, template, QRS, of_qrs)
+    alike(beats, template, P_WAVE, of_p)
     size = swing(template[HIGH[0] : HIGH[1]]) + 1.0
     start = round(peaks[k]) - PEAK
-    _likeness(beats, own, likeness, out[_L:_S])
+    _likeness(beats, own, template, of_qrs, of_p, out[_L:_S])
     out[_L + 4] = _shifted(x, start, template)
     _company(beats, own, places, rr, out[_L + 12 : _S])
     _sizes(beats[own], template, size, out[_S:_P])
@@ -143,26 +141,26 @@ def _intervals(rr: Any, k: int, out: Any) -> None:
 
 
 @numba.njit(cache=True)
-def _likeness(beats: Any, own: int, likeness: Any, out: Any) -> None:
+def _likeness(beats: Any, own: int, template: Any, of_qrs: Any, of_p: Any, out: Any) -> None:
     """How like the template, the beats next to it and the one that is most like it; its ranks among all."""
     n, beat = len(beats), beats[own]
-    for part in range(4):
-        out[part] = likeness[part, own]
+    out[0], out[1], out[2] = correlation(beat, template), of_qrs[own], of_p[own]
+    out[3] = correlation(beat[T_WAVE[0] : T_WAVE[1]], template[T_WAVE[0] : T_WAVE[1]])
     for at, other in ((5, own - 1), (6, own + 1)):
         if 0 <= other < n:
             out[at] = correlation(beat[QRS[0] : QRS[1]], beats[other, QRS[0] : QRS[1]])
     if own > 0:
         out[7] = correlation(beat[P_WAVE[0] : P_WAVE[1]], beats[own - 1, P_WAVE[0] : P_WAVE[1]])
     if own + 1 < n:
-        out[8] = likeness[2, own + 1]
-    of_p = np.empty(n)
-    alike(beats, beat, P_WAVE, of_p)
+        out[8] = of_p[own + 1]
+    to_own = np.empty(n)
+    alike(beats, beat, P_WAVE, to_own)
     best, less_qrs, less_p = -1.0, 0.0, 0.0
     for j in range(n):
         if j != own:
-            best = max(best, of_p[j])
-        less_qrs += likeness[1, j] < likeness[1, own]
-        less_p += likeness[2, j] < likeness[2, own]
+            best = max(best, to_own[j])
+        less_qrs += of_qrs[j] < of_qrs[own]
+        less_p += of_p[j] < of_p[own]
     out[9], out[10], out[11] = best, less_qrs / n, less_p / n
 
 
@@ -222,12 +220,9 @@ def _p_wave(x: Any, start: int, beats: Any, own: int, template: Any, size: float
     beat, p, usual = beats[own], beats[own, a:b], template[a:b]
     out[0], out[1], out[2] = swing(p) / size, swing(usual) / size, difference(p, usual) / size
     out[3] = difference(beat[T_WAVE[0] : T_WAVE[1]], template[T_WAVE[0] : T_WAVE[1]]) / size
-    apart, noise, column = np.empty(b - a), np.empty(b - a), np.empty(len(beats))
+    apart, noise = np.empty(b - a), _spread(beats, a, b)
     for i in range(b - a):
         apart[i] = p[i] - usual[i]
-        for j in range(len(beats)):
-            column[j] = beats[j, a + i]
-        noise[i] = mean_and_sd(column)[1]
     level = median(apart)
     low, high = extremes(apart)
     out[4], out[5] = (high - level) / size, (low - level) / size
@@ -241,6 +236,23 @@ def _p_wave(x: Any, start: int, beats: Any, own: int, template: Any, size: float
                 best, at = found, move
     out[7], out[8] = best, at / FS_HZ
     out[9], out[10], out[11] = swing(beat[:b]) / size, median(noise) / size, difference(beat, template) / size
+
+
+@numba.njit(cache=True)
+def _spread(beats: Any, a: int, b: int) -> Any:
+    """Standard deviation over the beats of each sample from `a` to `b`."""
+    mean, power = np.zeros(b - a), np.zeros(b - a)
+    for beat in beats:
+        for i in range(b - a):
+            mean[i] += beat[a + i]
+    for i in range(b - a):
+        mean[i] /= len(beats)
+    for beat in beats:
+        for i in range(b - a):
+            power[i] += (beat[a + i] - mean[i]) ** 2
+    for i in range(b - a):
+        power[i] = math.sqrt(power[i] / len(beats))
+    return power
 
 
 @numba.njit(cache=True)

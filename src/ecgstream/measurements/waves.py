@@ -105,7 +105,9 @@ def template_of(beats: Any, likeness: Any) -> Any:
     template = np.zeros(LENGTH)
     for beat in beats:
         for i in range(LENGTH):
-            template[i] += beat[i] / len(beats)
+            template[i] += beat[i]
+    for i in range(LENGTH):
+        template[i] /= len(beats)
     alike(beats, template, QRS, likeness)
     bar, kept = median(likeness), 0
     of_most = np.zeros(LENGTH)
@@ -125,8 +127,9 @@ def correlation(a: Any, b: Any) -> float:
     n = a.size
     mean_a = mean_b = ab = aa = bb = 0.0
     for i in range(n):
-        mean_a += a[i] / n
-        mean_b += b[i] / n
+        mean_a += a[i]
+        mean_b += b[i]
+    mean_a, mean_b = mean_a / n, mean_b / n
     for i in range(n):
         x, y = a[i] - mean_a, b[i] - mean_b
         ab, aa, bb = ab + x * y, aa + x * x, bb + y * y
@@ -138,7 +141,8 @@ def difference(a: Any, b: Any) -> float:
     """Root mean square of the difference of two lines (n,), their levels apart."""
     n, mean, power = a.size, 0.0, 0.0
     for i in range(n):
-        mean += (a[i] - b[i]) / n
+        mean += a[i] - b[i]
+    mean /= n
     for i in range(n):
         power += (a[i] - b[i] - mean) ** 2
     return math.sqrt(power / n)
