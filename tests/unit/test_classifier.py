@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ecgstream.classifier import Scorer
+from ecgstream.measurements import held
 from ecgstream.model_folder import FORMAT, Model, ModelError, load_model
+from ecgstream.replay import warm_up
 from ecgstream.shipped import shipped_model
 from ecgstream.whole_record import score_record
 
@@ -103,6 +105,19 @@ def test_a_beat_is_judged_by_those_around_it_the_same_wherever_reading_began_and
     early = peaks.copy()
     early[np.searchsorted(peaks, 34 * 128) + 1] -= 30
     assert np.abs(judged(0, early) - whole).max() > 0.01, "what is early has a say"
+
+
+def test_nothing_is_compiled_while_a_patient_waits(model: Model, blocks: np.ndarray) -> None:
+    warm_up()
+    kernels = (held._measure_slots, held._measure_beats)
+    compiled = [list(kernel.signatures) for kernel in kernels]
+    scorer, peak = Scorer(model, 2), np.array([64.0])
+    for b in range(12):
+        scorer.step(np.arange(2), blocks[b, :2], [peak + 128 * b] * 2)
+    assert not np.isnan(scorer.beat_probabilities(1, peak + 128 * 6)).any()
+    assert not np.isnan(scorer.beat_probabilities(np.array([0, 1]), np.repeat(peak + 128 * 7, 2))).any()
+    assert [list(kernel.signatures) for kernel in kernels] == compiled
+    assert [len(signatures) for signatures in compiled] == [1, 1]
 
 
 def test_gain_does_not_matter(model: Model, blocks: np.ndarray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from drawn_heart import FS_HZ, REGULAR, drawn
-from ecgstream.measurements import NAMES, measure
+from ecgstream.measurements import NAMES, measure, one_beat
 from ecgstream.measurements.few_values import median, ordered, quantile
 from ecgstream.measurements.held import MAX_PEAKS, HeldWindows
 
@@ -127,10 +127,17 @@ def test_compiled_kernels_are_the_python_functions(tmp_path: Path) -> None:
     x, peaks = drawn([at for at in REGULAR if at < 10], wide=(3, 5))
     np.savez(tmp_path / "window.npz", x=x[: 10 * FS_HZ], peaks=peaks)
     code = (
-        "import sys, numpy as np; from ecgstream.measurements import measure;"
-        "z = np.load(sys.argv[1]); np.save(sys.argv[2], measure(z['x'], z['peaks']))"
+        "import sys, numpy as np; from ecgstream.measurements import measure, one_beat;"
+        "z = np.load(sys.argv[1]); of_beats = np.empty((z['peaks'].size, len(one_beat.NAMES)));"
+        "one_beat.measure_beats(z['x'], z['peaks'], of_beats);"
+        "np.savez(sys.argv[2], of_window=measure(z['x'], z['peaks']), of_beats=of_beats)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "window.npz"), str(tmp_path / "found.npy")]
+    command = [sys.executable, "-c", code, str(tmp_path / "window.npz"), str(tmp_path / "found.npz")]
     subprocess.run(command, check=True, env=os.environ | {"NUMBA_DISABLE_JIT": "1"})
-    in_python = np.load(tmp_path / "found.npy")
-    np.testing.assert_allclose(measure(x[: 10 * FS_HZ], peaks), in_python, rtol=1e-5, atol=1e-6)
+    of_beats = np.empty((peaks.size, len(one_beat.NAMES)))
+    one_beat.measure_beats(x[: 10 * FS_HZ], peaks, of_beats)
+    with np.load(tmp_path / "found.npz") as in_python:
+        np.testing.assert_allclose(
+            measure(x[: 10 * FS_HZ], peaks), in_python["of_window"], rtol=1e-5, atol=1e-6
+        )
+        np.testing.assert_allclose(of_beats, in_python["of_beats"], rtol=1e-5, atol=1e-6)
