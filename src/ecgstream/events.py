@@ -12,6 +12,7 @@ Definitions and their sources:
   doi:10.1088/0967-3334/37/8/E5): no QRS for 4 s; rate under 40/min over 5 beats; over 140/min over 17
   beats; 5 or more ventricular beats over 100/min; a fibrillatory, flutter or oscillatory waveform for 4 s.
 - the alarm limit of 10 s from onset: IEC 60601-2-27, ANSI/AAMI EC13.
+- a run of ventricular beats goes on through supraventricular ones (`readings.Window.ventricular_runs`).
 - couplets (2), runs (3 or more ventricular beats): ANSI/AAMI EC57's run statistics.
 - pause: an RR interval of 3 s (Kusumoto et al. 2019, doi:10.1161/CIR.0000000000000628).
 - bigeminy, trigeminy: every second or third beat ventricular (`ecgstream.patterns`), for a share of the window's beats.

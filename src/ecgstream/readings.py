@@ -97,12 +97,16 @@ class Window:
         return bool(np.isnan(strip.microvolts()[max(0, int(first)) : max(0, int(last))]).any())
 
     def ventricular_runs(self) -> list[tuple[list[Beat], bool]]:
-        """Runs of ventricular beats, in order, each with whether a later beat has ended it."""
+        """Runs of ventricular beats, in order, each with whether a later beat has ended it.
+
+        A run of `v_run_beats` doesn't turn supraventricular without a normal beat in between: in a long one its beats are
+        the usual ones, and an early beat that looks like the usual ones is called S.
+        """
         runs: list[tuple[list[Beat], bool]] = []
         run: list[Beat] = []
         for beat in self.beats:
             surely = beat.probability is None or beat.probability >= self.limits.beat_probability
-            if beat.kind == "V" and surely:
+            if surely and (beat.kind == "V" or (beat.kind == "S" and len(run) >= self.limits.v_run_beats)):
                 run.append(beat)
             elif beat.kind != "Q" and run:
                 runs.append((run, True))

@@ -42,6 +42,16 @@ def test_vt_is_five_ventricular_beats_over_100(n_beats: int, rr_s: float, is_vt:
         assert (vt.since_us, vt.until_us) == (at(20 + rr_s), at(20 + n_beats * rr_s))
 
 
+@pytest.mark.parametrize(
+    ("run", "is_vt"), [("VVVSS", True), ("VVSSS", False), ("SSSVV", False), ("VVVNSS", False)]
+)
+def test_a_ventricular_run_does_not_turn_supraventricular_without_a_normal_beat(
+    run: str, is_vt: bool
+) -> None:
+    heart = beats(("N", 0.8, 25), *((kind, 0.4, 1) for kind in run), ("N", 0.8, 5))
+    assert (readings(30, heart)["vt"].sign is Sign.ON) == is_vt
+
+
 def test_vt_by_the_network_needs_the_rate_too() -> None:
     acute = {"vt": 0.9, "organised": 0.1}
     assert readings(40, beats(("Q", 0.4, 120)), acute_probabilities=acute)["vt"].sign is Sign.ON
