@@ -3,10 +3,9 @@
 A reader that begins in the middle of a session rebuilds its state from what it reads, and holds its findings
 back until it is warm: until `WARM_UP_S` of samples were read (missing ones don't count), or `WARM_ANYWAY_S` have
 passed. By then its state is that of a reader that never stopped, since no state looks back further: a window holds the
-beats of 30 s, each judged among those of 20 s before it, whose threshold knew the signal of 50 s and the candidates of 10 s, behind
-filters of 2 s. So the
-committed offset of a partition may not pass, for any session live in it, the record from which a reader
-would be warm a second before the end of the next undecided window. A session that is younger than
+beats of 30 s, each judged among those of 20 s before it, whose threshold knew the signal of 50 s and the candidates of
+10 s, behind filters of 2 s. So the committed offset of a partition may not pass, for any session live in it, the record
+from which a reader would be warm a second before the end of the next undecided window. A session that is younger than
 that is read from its first record.
 
 `Marks` keeps such places sparsely: a record is a mark if its samples lie beyond all that came before, so

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecgstream.classifier import Scorer
-from ecgstream.measurements import held
+from ecgstream.classifier import KEPT_S, Scorer
+from ecgstream.measurements import held, one_beat
 from ecgstream.model_folder import FORMAT, Model, ModelError, load_model
 from ecgstream.replay import warm_up
 from ecgstream.shipped import shipped_model
@@ -105,6 +105,12 @@ def test_a_beat_is_judged_by_those_around_it_the_same_wherever_reading_began_and
     early = peaks.copy()
     early[np.searchsorted(peaks, 34 * 128) + 1] -= 30
     assert np.abs(judged(0, early) - whole).max() > 0.01, "what is early has a say"
+
+
+def test_what_is_around_the_oldest_beat_that_can_be_judged_is_held(model: Model) -> None:
+    oldest_s = KEPT_S + model.spec.beat_field_samples / 2 / model.spec.fs_hz
+    assert oldest_s + one_beat.BEFORE_S < model.spec.rhythm.window_s
+    assert model.spec.beat_field_samples / 2 / model.spec.fs_hz > one_beat.AFTER_S
 
 
 def test_nothing_is_compiled_while_a_patient_waits(model: Model, blocks: np.ndarray) -> None:

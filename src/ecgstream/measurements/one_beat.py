@@ -1,8 +1,8 @@
 """What a beat is among those around it: early or late, like them or not, with the P wave that they have or another.
 
 A class of beat is a relation: a supraventricular one is early and looks like its neighbours but for its P wave, a ventricular one looks
-unlike them (de Chazal et al. 2004, doi:10.1109/TBME.2004.827359). So no figure here is an absolute one but the widths of QRS: neither rate
-nor gain says what a beat is. A figure that can't be taken is NaN.
+unlike them (de Chazal et al. 2004, doi:10.1109/TBME.2004.827359). So neither rate nor gain stands in any figure here: RR intervals are
+ratios, and voltages are over the size of the usual QRS. A figure that can't be taken is NaN.
 """
 
 import math
@@ -55,7 +55,9 @@ _P_WAVES = (
 NAMES = (*_INTERVALS, *_LIKENESS, *_SIZES, *_P_WAVES)
 _L, _S, _P = len(_INTERVALS), len(_INTERVALS) + len(_LIKENESS), len(NAMES) - len(_P_WAVES)
 BEFORE_S, AFTER_S = 20.0, 3.3  # of signal around a beat that are looked at
-NEIGHBOURS_S = 2.3  # after a beat, up to which its neighbours' R peaks count: they are surely found by then
+NEIGHBOURS_S = (
+    2.3  # after a beat, up to which R peaks count: the detector decides on them before the beat is judged
+)
 EARLY = 0.88
 LIKE = 0.9
 MOVES = (-16, 5)  # samples by which the template's P wave is looked for elsewhere

@@ -44,8 +44,8 @@ The rhythm is an opinion of two: the network, and gradient-boosted trees on {n_m
 intervals, the shapes of QRS, P and T, noise). What their log-probabilities weigh: {rhythm_weights}; offsets of the labels' logits:
 {offsets}. Temperatures: {temperatures}. Operating points: the probability below which a rhythm isn't named in a stream,
 {thresholds}; what each label's probability weighs where a whole recording gets one, {weights}. Chosen on a tenth of
-CinC 2017, by weights and trees as they were before that tenth was learnt (epoch {join_epoch}), and on VFDB out of fold. Eight patients of
-SVDB and three of MIT-BIH were learnt no earlier either: by them the beat head's form was chosen.
+CinC 2017, by weights and trees as they were before that tenth was learnt (epoch {join_epoch}), and on VFDB out of fold. A few patients of
+SVDB and MIT-BIH are learnt no earlier either (`tune` in ecgstream.training.splits): by them the beat head's form was chosen.
 
 ## Measured while training
 
