@@ -16,6 +16,7 @@ Definitions and their sources:
 - couplets (2), runs (3 or more ventricular beats): ANSI/AAMI EC57's run statistics.
 - pause: an RR interval of 3 s (Kusumoto et al. 2019, doi:10.1161/CIR.0000000000000628).
 - bigeminy, trigeminy: every second or third beat ventricular (`ecgstream.patterns`), for a share of the window's beats.
+- SVT: 5 or more supraventricular beats over 100/min, as VT; they go on until the heart slows (`ecgstream.patterns`).
 - AF: onset and end only (Drew et al. 2014, doi:10.1371/journal.pone.0110274), from 30 s (Hindricks et al.
   2021, doi:10.1093/eurheartj/ehaa612).
 
@@ -124,6 +125,20 @@ def _v_run(w: Window) -> Reading:
     return w.reading("v-run", Sign.OFF)
 
 
+def _svt(w: Window) -> Reading:
+    """The last fast run; one whose first beats have left the window goes on as long as the heart is fast and hasn't slowed at once."""
+    if w.beats_blind:
+        return w.reading("svt", Sign.BLIND)
+    limits = w.limits
+    for run in reversed(w.supraventricular_runs()):
+        if len(run) >= limits.svt_beats and mean_rate(run) > limits.svt_bpm:
+            why = {"supraventricular_beats": len(run)}
+            return w.reading("svt", Sign.ON, run[0].at_us, run[-1].at_us, rate_bpm=mean_rate(run), why=why)
+    rate = w.last_rate(limits.rate_beats)
+    goes_on = rate is not None and rate > limits.svt_bpm and not w.slows()
+    return w.reading("svt", Sign.HOLD if goes_on else Sign.OFF, rate_bpm=rate)
+
+
 def _pause(w: Window) -> Reading:
     if w.beats_blind:
         return w.reading("pause", Sign.BLIND)
@@ -159,7 +174,7 @@ def _above(rate: float, limit: float, limits: Thresholds) -> Sign:
 
 
 def _rhythm_reader(kind: str) -> Any:
-    """A reader of one rhythm's probability; SVT must be fast."""
+    """A reader of one rhythm's probability."""
 
     def read(w: Window) -> Reading:
         if not w.finding.rhythm_probabilities or w.finding.quality is Quality.UNREADABLE:
@@ -167,8 +182,6 @@ def _rhythm_reader(kind: str) -> Any:
         p = w.finding.rhythm_probabilities.get(kind, 0.0)
         sign = _threshold(p, getattr(w.limits, f"{kind}_on"), getattr(w.limits, f"{kind}_off"))
         rate = w.last_rate(w.limits.rate_beats)
-        if sign is Sign.ON and kind == "svt" and (rate is None or rate <= w.limits.svt_bpm):
-            sign = Sign.HOLD
         since = w.end_us - round(w.limits.rhythm_lookback_s * 1e6)
         why = _shares(w.finding.rhythm_probabilities)
         return w.reading(kind, sign, since, rate_bpm=rate, why=why)
@@ -219,7 +232,7 @@ _READERS: tuple[Callable[[Window], Reading], ...] = (
         True,
     ),
     _pause,
-    _rhythm_reader("svt"),
+    _svt,
     _rate_reader("high-rate", lambda r, t: _above(r, t.high_rate_bpm, t), "rate_beats", False),
     _rate_reader("low-rate", lambda r, t: _below(r, t.low_rate_bpm, t), "rate_beats", False),
     _rhythm_reader("block"),

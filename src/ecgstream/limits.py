@@ -53,8 +53,7 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     acute_lookback_s: Seconds
     v_run_beats: Annotated[int, Meta(ge=3, le=100)]
     beat_probability: Share
-    svt_on: Share
-    svt_off: Share
+    svt_beats: Annotated[int, Meta(ge=3, le=100)]
     svt_bpm: Rate
     af_on: Share
     af_off: Share
@@ -144,7 +143,7 @@ _ORDERED = (  # each pair must hold, strictly, whoever sets it
     ("pause_s", "asystole_s"),
     *(
         (f"{name}_off", f"{name}_on")
-        for name in ("asystole", "vt", "vf", "svt", "af", "bigeminy", "trigeminy", "block", "idioventricular")
+        for name in ("asystole", "vt", "vf", "af", "bigeminy", "trigeminy", "block", "idioventricular")
     ),
 )
 

@@ -107,7 +107,8 @@ class Reason(StrEnum):
 
 
 class Beat(Struct, frozen=True, array_like=True):
-    """One beat: time of its R peak, its AAMI class (``N``, ``S``, ``V``; ``Q`` where none was given), its probability."""
+    """One beat: time of its R peak, its AAMI class (``N``, ``S``, ``V``; ``Q`` where none was given), its
+    probability where the beat itself gave the class, not the rhythm that it stands in."""
 
     at_us: TimeUs
     kind: str

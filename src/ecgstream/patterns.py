@@ -1,26 +1,72 @@
-"""Bigeminy and trigeminy, as they are defined: by the sequence of beats.
+"""Rhythms that are sequences of beats: bigeminy, trigeminy, supraventricular tachycardia (SVT).
 
-Ventricular bigeminy is every second beat ventricular, trigeminy every third, three of them in a row at least. A network that looks at
-waves sees that there are ventricular beats, not in which order; so the order decides, here, in findings, events and evaluation alike.
-A beat without a class breaks the pattern. Supraventricular beats count as normal ones.
+Ventricular bigeminy is every second beat ventricular, trigeminy every third, three of them in a row at least; there,
+supraventricular beats count as normal ones. SVT is a run of supraventricular beats over 100/min. A network that looks at waves
+sees which beats there are, not in which order; so the order decides, here, in findings, events and evaluation alike. A
+beat without a class breaks a pattern; a run goes on through it.
 
-The other way round, a rhythm says something of its beats: in AF none comes early, so none is supraventricular ectopic.
+The other way round, a rhythm says something of its beats. In AF none comes early, so none is supraventricular ectopic. And a
+supraventricular run goes on until the heart slows: in a long one, beats are no longer early among those around them.
 """
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 PATTERNS = {
     "bigeminy": re.compile("N?V(?:NV){2,}N?"),
     "trigeminy": re.compile("N{0,2}V(?:NNV){2,}N{0,2}"),
 }
-NAMED_FROM = 0.5  # a window is called by a pattern in which half of its classed beats stand
+SVT = "svt"
+BY_BEATS = frozenset({*PATTERNS, SVT})
+NAMED_FROM = 0.5  # a window is called by a pattern or by runs in which half of its classed beats stand
+SVT_BEATS = 5
+SVT_BPM = 100.0
+RECENT = 8  # intervals by which the next is judged
+SLOWING = 1.2  # times the usual of them
 
 
-def kind_in(rhythm: str | None, kind: str) -> str:
-    """What a beat of this kind (N, S, V, Q) is in a rhythm of this name."""
-    return "N" if kind == "S" and rhythm == "af" else kind
+def kinds_in(rhythm: str | None, at_s: Sequence[float], kinds: Sequence[str]) -> list[str]:
+    """What beats of these kinds (N, S, V, Q) at these times are in a rhythm of this name."""
+    if rhythm == "af":
+        return ["N" if kind == "S" else kind for kind in kinds]
+    told = list(kinds)
+    run: list[float] = []  # the intervals of a supraventricular run
+    for i, kind in enumerate(kinds):
+        interval = at_s[i] - at_s[i - 1] if i else 0.0
+        if (
+            kind == "N"
+            and len(run) >= SVT_BEATS
+            and interval < min(60 / SVT_BPM, SLOWING * median(run[1:][-RECENT:]))
+        ):
+            told[i] = "S"
+        if told[i] == "S":
+            run.append(interval)
+        elif kind != "Q":
+            run = []
+    return told
+
+
+def slows(at_s: Sequence[float]) -> bool:
+    """Whether a heart that beats at these times slows down at once anywhere among them."""
+    intervals = [after - before for before, after in pairwise(at_s)]
+    return any(
+        intervals[i] > SLOWING * median(intervals[max(0, i - RECENT) : i])
+        for i in range(SVT_BEATS - 1, len(intervals))
+    )
+
+
+def supraventricular_runs(kinds: Sequence[str]) -> list[list[int]]:
+    """The places of the supraventricular beats of each run, in order; a beat without a class ends none."""
+    runs: list[list[int]] = [[]]
+    for i, kind in enumerate(kinds):
+        if kind == "S":
+            runs[-1].append(i)
+        elif kind != "Q" and runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
 
 
 class Pattern(NamedTuple):
@@ -41,8 +87,15 @@ def find_pattern(name: str, kinds: Sequence[str]) -> Pattern | None:
     return Pattern(covered / (len(text) - text.count("Q")), found[0].start(), found[-1].end() - 1)
 
 
-def pattern_named(kinds: Sequence[str]) -> str | None:
-    """The pattern that a window of these beats is called by, if one takes half of it."""
+def rhythm_named(at_s: Sequence[float], kinds: Sequence[str]) -> str | None:
+    """The pattern or SVT that a window of these beats is called by, if one takes half of it."""
     shares = {name: pattern.share for name in PATTERNS if (pattern := find_pattern(name, kinds))}
+    in_runs = sum(
+        len(run)
+        for run in supraventricular_runs(kinds)
+        if len(run) >= SVT_BEATS and 60 * (len(run) - 1) > SVT_BPM * (at_s[run[-1]] - at_s[run[0]])
+    )
+    if in_runs:
+        shares[SVT] = in_runs / sum(kind != "Q" for kind in kinds)
     best = max(shares, key=shares.__getitem__, default=None)
     return best if best is not None and shares[best] >= NAMED_FROM else None

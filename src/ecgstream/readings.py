@@ -10,6 +10,7 @@ import numpy as np
 
 from ecgstream.limits import Thresholds
 from ecgstream.messages import Beat, Finding, Quality, Reason
+from ecgstream.patterns import slows, supraventricular_runs
 
 NO_CONTACT = frozenset({Reason.GAP, Reason.LEAD_OFF})
 NO_WAVES = NO_CONTACT | {Reason.FLAT, Reason.CLIPPED}
@@ -112,6 +113,15 @@ class Window:
                 runs.append((run, True))
                 run = []
         return [*runs, (run, False)] if run else runs
+
+    def supraventricular_runs(self) -> list[list[Beat]]:
+        """Runs of supraventricular beats, in order."""
+        places = supraventricular_runs([beat.kind for beat in self.beats])
+        return [[self.beats[i] for i in run] for run in places]
+
+    def slows(self) -> bool:
+        """Whether the heart slows down at once anywhere in view."""
+        return slows([beat.at_us / 1e6 for beat in self.beats])
 
 
 def mean_rate(beats: list[Beat]) -> float:

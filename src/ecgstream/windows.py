@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ecgstream.commits import WARM_ANYWAY_S, WARM_UP_S
 from ecgstream.messages import MISSING, Beat, Finding, Quality, Reason, Strip
-from ecgstream.patterns import PATTERNS, kind_in, pattern_named
+from ecgstream.patterns import BY_BEATS, kinds_in, rhythm_named
 from ecgstream.pieces import Piece
 from ecgstream.seen_beats import FS_HZ, BeatSeen, ends_in_ventricular_run, heart_rate_bpm
 
@@ -181,7 +181,10 @@ class SessionWindow:
         quality = self.quality()
         acute_known = acute_row is not None and quality is not Quality.UNREADABLE
         rhythm_known = rhythm_row is not None and self.rhythm_readable()
-        rhythm = self._named(rhythm_row, model) if rhythm_row is not None and rhythm_known else None
+        waves = self._named(rhythm_row, model) if rhythm_row is not None and rhythm_known else None
+        at_s = [beat.position / FS_HZ for beat in self.beats]
+        kinds = kinds_in(waves, at_s, [beat.kind for beat in self.beats])
+        rhythm = waves and (rhythm_named(at_s, kinds) or waves)
         rate = (
             heart_rate_bpm(self.beats, self.next_window * FS_HZ, self.readable_from)
             if quality is not Quality.UNREADABLE
@@ -228,24 +231,23 @@ class SessionWindow:
             beats=[
                 Beat(
                     epoch + int(beat.position * US_PER_SAMPLE + 0.5),
-                    kind_in(rhythm, beat.kind),
-                    beat.probability,
+                    kind,
+                    beat.probability if kind == beat.kind else None,
                 )
-                for beat in self.beats
+                for beat, kind in zip(self.beats, kinds, strict=True)
             ],
             signal=self._strip(epoch, start, window, ring) if with_signal else None,
             model=model.name,
         )
 
     def _named(self, row: Row, model: Classes) -> str:
-        """The pattern of the beats; else the most likely rhythm of those that reach their operating point."""
+        """The most likely rhythm of those that waves tell and that reach their operating point."""
         points = model.thresholds
         reached = [
-            p if p >= points.get(name, 0.0) and name not in PATTERNS else -1.0
+            p if p >= points.get(name, 0.0) and name not in BY_BEATS else -1.0
             for p, name in zip(row, model.rhythm_classes, strict=True)
         ]
-        pattern = pattern_named([beat.kind for beat in self.beats])
-        return pattern or model.rhythm_classes[_largest(reached)]
+        return model.rhythm_classes[_largest(reached)]
 
     def _reasons(self, quality: Quality, *, rhythm_known: bool, acute_known: bool) -> list[Reason]:
         """Why something isn't fully known: each reason once, in the order of `Reason`."""

@@ -12,7 +12,7 @@ from ecgstream.measurements import one_beat  # noqa: E402
 from ecgstream.model_folder import load_model  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
 from ecgstream.training import learn  # noqa: E402
-from ecgstream.training.examples import measured_beats  # noqa: E402
+from ecgstream.training.examples import learnt_kinds, measured_beats  # noqa: E402
 from ecgstream.training.network import BEAT_WEIGHT, BEATS, FIRST, BeatHead, Network, scaled  # noqa: E402
 from packed import record  # noqa: E402
 
@@ -76,3 +76,10 @@ def test_an_annotated_beat_is_measured_at_the_r_peak_that_is_found_for_it() -> N
     assert np.isnan(found[missed]).all(), "no R peak was found there"
     assert found[10, one_beat.NAMES.index("qrs_alike")] > 0.95
     assert found[missed + 1, one_beat.NAMES.index("prev_median")] == pytest.approx(np.log(2), abs=0.02)
+
+
+def test_of_a_supraventricular_run_the_first_ten_seconds_are_learnt() -> None:
+    kinds = "NNSNN" + 20 * "S" + "NF" + 3 * "S" + "V"
+    beats = 100.0 + 128 * np.arange(len(kinds))
+    learnt = learnt_kinds(record(beats=beats, kinds=np.array(list(kinds))))
+    assert learnt.tolist() == [*"NNSNN", *11 * "S", *9 * [""], "N", "", *"SSSV"]

@@ -151,10 +151,24 @@ def test_bigeminy_and_trigeminy_are_told_by_the_order_of_the_beats() -> None:
     assert signs("NVNVNVNNNNNNN")[0] is Sign.HOLD
 
 
-def test_svt_must_be_fast() -> None:
-    p = {"svt": 0.9, "sinus": 0.1}
-    assert readings(40, beats(("N", 0.4, 120)), rhythm_probabilities=p)["svt"].sign is Sign.ON
-    assert readings(40, beats(("N", 0.8, 60)), rhythm_probabilities=p)["svt"].sign is Sign.HOLD
+@pytest.mark.parametrize(
+    ("n_beats", "rr_s", "is_svt"), [(5, 0.4, True), (4, 0.4, False), (5, 0.62, False), (40, 0.5, True)]
+)
+def test_svt_is_five_supraventricular_beats_over_100(n_beats: int, rr_s: float, is_svt: bool) -> None:
+    svt = readings(30, beats(("N", 0.8, 12), ("S", rr_s, n_beats), ("N", 0.8, 5)))["svt"]
+    assert (svt.sign is Sign.ON) == is_svt
+    if is_svt:
+        assert not svt.complete, "it must last"
+        assert svt.rate_bpm == pytest.approx(60 / rr_s)
+        assert (svt.since_us, svt.until_us) == (at(9.6 + rr_s), at(9.6 + n_beats * rr_s))
+
+
+def test_a_fast_heart_alone_is_no_svt_but_keeps_one_open_until_it_slows() -> None:
+    assert readings(40, beats(("N", 0.4, 100)))["svt"].sign is Sign.HOLD
+    assert readings(40, beats(("N", 0.8, 50)))["svt"].sign is Sign.OFF
+    assert readings(40, beats(("N", 0.4, 80), ("N", 0.55, 15)))["svt"].sign is Sign.OFF, (
+        "fast, but it has slowed"
+    )
 
 
 def test_what_is_not_known_is_blind_and_never_no() -> None:

@@ -1,10 +1,12 @@
-"""Bigeminy and trigeminy by the sequence of beats."""
+"""Rhythms that are sequences of beats, and what beats are in a rhythm."""
+
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecgstream.patterns import PATTERNS, find_pattern, kind_in, pattern_named
+from ecgstream.patterns import PATTERNS, find_pattern, kinds_in, rhythm_named, slows
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,27 @@ from ecgstream.patterns import PATTERNS, find_pattern, kind_in, pattern_named
     ],
 )
 def test_a_window_is_called_by_the_pattern_that_takes_half_of_it(kinds: str, name: str | None) -> None:
-    assert pattern_named(kinds) == name
+    assert rhythm_named(range(len(kinds)), kinds) == name
+
+
+def at_s(*rhythms: tuple[int, float]) -> list[float]:
+    """Times of beats, so many of each interval."""
+    return list(accumulate(rr for n, rr in rhythms for _ in range(n)))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rr_s", "name"),
+    [
+        ("NNNNNSSSSSS", 0.4, "svt"),
+        ("NNNNNSSQSSS", 0.4, "svt"),
+        ("NNNNNSSSSSS", 0.61, None),
+        ("NNNNSSSS", 0.4, None),
+        ("NNNNNNNSSSSS", 0.4, None),
+        ("NNSSSSNSSSS", 0.4, None),
+    ],
+)
+def test_svt_is_five_supraventricular_beats_over_100(kinds: str, rr_s: float, name: str | None) -> None:
+    assert rhythm_named(at_s((len(kinds), rr_s)), kinds) == name
 
 
 def test_a_pattern_knows_its_share_and_its_beats() -> None:
@@ -46,5 +68,41 @@ def test_a_share_is_a_share_and_its_ends_are_beats(kinds: str) -> None:
 
 
 def test_in_af_an_early_beat_is_a_beat_like_any() -> None:
-    assert [kind_in("af", kind) for kind in "NSVQ"] == ["N", "N", "V", "Q"]
-    assert [kind_in(rhythm, "S") for rhythm in ("sinus", "other", None)] == ["S"] * 3
+    assert kinds_in("af", range(4), "NSVQ") == ["N", "N", "V", "Q"]
+    for rhythm in ("sinus", "other", None):
+        assert kinds_in(rhythm, range(4), "NSVQ") == ["N", "S", "V", "Q"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rr_s", "told"),
+    [
+        ("NNSSSSSNNN", [(2, 0.8), (8, 0.4)], "NNSSSSSSSS"),
+        ("NNSSSSSNNN", [(2, 0.8), (6, 0.4), (2, 0.6)], "NNSSSSSSNN"),  # it slows
+        ("NNSSSSNNNN", [(2, 0.8), (8, 0.4)], "NNSSSSNNNN"),  # four aren't a run
+        ("NNSSSSSVNN", [(2, 0.8), (8, 0.4)], "NNSSSSSVNN"),
+        ("NNSSSSSQNN", [(2, 0.8), (8, 0.4)], "NNSSSSSQSS"),
+        ("NNSSSSSNNN", [(2, 0.8), (1, 0.5), (7, 0.43)], "NNSSSSSSSS"),
+    ],
+)
+def test_a_supraventricular_run_goes_on_until_the_heart_slows(
+    kinds: str, rr_s: list[tuple[int, float]], told: str
+) -> None:
+    assert "".join(kinds_in("sinus", at_s(*rr_s), kinds)) == told
+
+
+@given(st.text("NSVQ", max_size=60), st.data())
+def test_only_classed_beats_are_told_anew(kinds: str, data: st.DataObject) -> None:
+    rr_s = data.draw(st.lists(st.floats(0.2, 3.0), min_size=len(kinds), max_size=len(kinds)))
+    times = list(accumulate(rr_s))
+    told = kinds_in("sinus", times, kinds)
+    assert all(
+        before == after or (before, after) == ("N", "S") for before, after in zip(kinds, told, strict=True)
+    )
+    assert kinds_in("sinus", times, told) == told
+
+
+def test_a_heart_slows_at_once_or_bit_by_bit() -> None:
+    assert slows(at_s((20, 0.4), (1, 0.5)))
+    assert not slows(at_s((20, 0.4), (10, 0.45), (10, 0.5), (10, 0.55)))
+    assert not slows(at_s((20, 0.5), (20, 0.4)))
+    assert not slows([])

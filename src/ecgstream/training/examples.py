@@ -6,6 +6,7 @@ target exists at annotated R peaks alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from ecgstream.training.corpus import Packed
 from ecgstream.training.network import ACUTE, BEATS, FS_HZ, RHYTHMS, SILENCE
 
 CROP = 30 * FS_HZ
+RUN_LEARNT_S = 10.0  # of a supraventricular run
 SPAN = CROP + 2 * SILENCE  # a crop with what stands around it
 Rng = np.random.Generator
 
@@ -149,6 +151,22 @@ def measured_beats(record: Packed) -> NDArray[np.float32]:
     return found
 
 
+def learnt_kinds(record: Packed) -> NDArray[np.str_]:
+    """The class of each beat as the beat head learns it, empty where it doesn't: (m,).
+
+    A supraventricular beat is one that comes early. Later in a run it is early no more: the beats that it is judged by are of the
+    run, too. Whoever learns these all the same learns the waves of the few patients who have them.
+    """
+    kinds = np.where(np.isin(record.kinds, BEATS), record.kinds, "")
+    first = 0
+    for kind, beats in groupby(record.kinds):
+        run = slice(first, first + len(list(beats)))
+        if kind == "S":
+            kinds[run][record.beats[run] - record.beats[first] > RUN_LEARNT_S * FS_HZ] = ""
+        first = run.stop
+    return kinds
+
+
 class Sampler:
     """Draws batches: CinC crops beside crops of the beat-annotated databases, the latter often around an ectopic beat."""
 
@@ -162,7 +180,8 @@ class Sampler:
     ) -> None:
         self.cinc, self.annotated, self.noises, self.how = cinc, annotated, noises, how
         self.seed = seed
-        self.ectopic = [np.flatnonzero(np.isin(r.kinds, ["S", "V"])) for r in annotated]
+        self.kinds = [learnt_kinds(r) for r in annotated]
+        self.ectopic = [np.flatnonzero(np.isin(kinds, ["S", "V"])) for kinds in self.kinds]
         self.measured = [
             measured_beats(r) for r in tqdm(annotated, desc="measuring beats", unit="record", leave=False)
         ]
@@ -215,8 +234,8 @@ class Sampler:
         x = stretched(record.signal, start, SPAN, rate)
         batch.signal[i] = vary(x, self.noises, rng, self.how)
         end = start + length
-        inside = (record.beats >= start) & (record.beats < end) & np.isin(record.kinds, BEATS)
-        kinds = record.kinds[inside]
+        inside = (record.beats >= start) & (record.beats < end) & (self.kinds[k] != "")
+        kinds = self.kinds[k][inside]
         share = rhythm_share(record, int(start + SILENCE * rate), int(end - SILENCE * rate))
         if share[RHYTHMS.index("sinus")] > 0.99 and np.isin(kinds, ["S", "V"]).sum() >= 2:
             batch.rhythm[i, [RHYTHMS.index("sinus"), RHYTHMS.index("other")]] = (
