@@ -3,7 +3,7 @@
 import numpy as np
 
 from ecgstream.evaluation.alarm_events import annotated
-from ecgstream.evaluation.alarms import Judged, Told, false_alarms
+from ecgstream.evaluation.alarms import Judged, Told, astray, false_alarms
 from ecgstream.evaluation.references import Interval, Reference
 
 
@@ -39,3 +39,13 @@ def test_vt_is_five_ventricular_beats_over_100() -> None:
     run = "N" * 10 + "V" * 5 + "N" * (len(beats_s) - 15)
     assert annotated(reference(beats_s, run))["vt"] == [(8.0, 10.0)]
     assert annotated(reference(beats_s, run.replace("V", "N", 1)))["vt"] == []
+
+
+def test_a_vt_or_vf_alert_is_astray_unless_either_is_annotated_about_its_time() -> None:
+    rhythms = [Interval(0.0, 50.0, "N"), Interval(50.0, 60.0, "VFL"), Interval(60.0, 120.0, "N")]
+    record = reference([], rhythms=rhythms)
+    told = [
+        Told(kind, at_s, at_s, at_s, "") for kind in ("vt", "asystole") for at_s in (30.0, 41.0, 74.0, 76.0)
+    ]
+    assert [t.raised_s for t in astray(Judged(record, {"vf": []}, [], told))] == [30.0, 76.0]
+    assert astray(Judged(record, {"vf": []}, [(25.0, 70.0)], told)) == []

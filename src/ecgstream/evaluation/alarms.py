@@ -10,12 +10,14 @@ Caught: an alert of that kind stands between the onset and 10 s after the end; `
 since a fibrillation called tachycardia still brings somebody. Delay: from the onset to the alert, where none
 stood before. The limit is 10 s (IEC 60601-2-27, ANSI/AAMI EC13). False: a high alert of a kind in a
 recording in which nothing that warrants it is annotated anywhere (for VT and VF: neither of them, nor a run of three
-or more ventricular beats within 10 s of the alert).
+or more ventricular beats within 10 s of the alert). Astray: a VT or VF alert, in any recording, that is raised earlier than 10 s
+before or later than 15 s after each annotated VT, VF, flutter and ventricular run.
 
 Departures: VFDB has no beats, so its rate alarms aren't judged, and its onsets are rhythm changes marked by hand to
 about a second. VFDB's recordings meet the head of a fold that has never seen their patient, where the model carries folds.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +46,8 @@ DATABASES = ("vfdb", "mitdb", "svdb")
 KINDS = ("asystole", "vf", "vt", "extreme-tachycardia", "extreme-bradycardia")
 LIMIT_S = 10.0
 GRACE_S = 10.0
+ASTRAY_S = 15.0
+WILD = ("VT", *FIBRILLATION)
 AT_ONCE = 8
 EPOCH_US = 1_577_836_800_000_000
 
@@ -88,7 +92,7 @@ def run(
         judged.append(
             Judged(reference, annotated(reference), ventricular_runs(reference, 3), told(timed, limits))
         )
-    tables = [_caught(judged), _false(judged), _by_record(judged)]
+    tables = [_caught(judged), _false(judged), _astray(judged), _by_record(judged)]
     return Evaluation("alarms", model.name, split, tables=tables, worst=_worst(judged))
 
 
@@ -174,18 +178,7 @@ def _caught(judged: Sequence[Judged]) -> Table:
         median, p95 = (f"{np.percentile(delays, q):.1f}" if delays else "–" for q in (50, 95))
         share = (same / n, lower_bound(same, n), high / n) if n else (None, None, None)
         rows.append((kind, n, len(patients), *share, len(delays), median, p95, late))
-    columns = (
-        "kind",
-        "events",
-        "patients",
-        "caught",
-        "lower 90 %",
-        "any high",
-        "delays",
-        "median s",
-        "p95 s",
-        "over 10 s",
-    )
+    columns = ("kind", "events", "patients", "caught", "lower 90 %", "any high", "delays", "median s", "p95 s", "over 10 s")  # fmt: skip
     return Table(
         "Events caught", columns, rows, "Delay from the annotated onset to the alert, transport aside."
     )
@@ -194,7 +187,7 @@ def _caught(judged: Sequence[Judged]) -> Table:
 def false_alarms(record: Judged) -> list[Told]:
     """The alerts of a recording that nothing in it warrants."""
     has = {kind for kind in KINDS if record.events[kind]}
-    wild = {"VT", *FIBRILLATION} & {i.label for i in record.reference.rhythms} or has & {"vt", "vf"}
+    wild = set(WILD) & {i.label for i in record.reference.rhythms} or has & {"vt", "vf"}
     out = []
     for alert in record.told:
         if alert.kind in ("vt", "vf"):
@@ -223,6 +216,48 @@ def _false(judged: Sequence[Judged]) -> Table:
     columns = ("kind", "false alarms", "recordings", "hours", "per hour", "per patient-day")
     return Table(
         "False high-priority alarms", columns, rows, "Over all recordings, in those without such a rhythm."
+    )
+
+
+def astray(record: Judged) -> list[Told]:
+    """The VT and VF alerts of a recording that stand away from any annotated VT, VF, flutter or ventricular run."""
+    rhythms = [(i.start_s, i.end_s) for i in record.reference.rhythms if i.label in WILD]
+    spans = [*rhythms, *record.runs, *record.events["vf"]]
+    return [
+        t
+        for t in record.told
+        if t.kind in ("vt", "vf") and not any(a - GRACE_S <= t.raised_s <= b + ASTRAY_S for a, b in spans)
+    ]
+
+
+def _astray(judged: Sequence[Judged]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for database in dict.fromkeys(r.reference.database for r in judged):
+        chosen = [r for r in judged if r.reference.database == database]
+        alerts = sum(t.kind in ("vt", "vf") for r in chosen for t in r.told)
+        away = [(r, t) for r in chosen for t in astray(r)]
+        noisy = sum(
+            any(i.label == "NOISE" and i.start_s <= t.raised_s <= i.end_s for i in r.reference.rhythms)
+            for r, t in away
+        )
+        recordings = [r.reference.record for r, _ in away]
+        most = ", ".join(f"{name} {n}" for name, n in Counter(recordings).most_common(3))
+        hours = sum(r.reference.duration_s for r in chosen) / 3600
+        rows.append((database, f"{hours:.1f}", alerts, len(away), noisy, len(set(recordings)), most))
+    columns = (
+        "database",
+        "hours",
+        "VT and VF alerts",
+        "astray",
+        "in annotated noise",
+        "recordings",
+        "most of them",
+    )
+    return Table(
+        "VT and VF alerts that stand away from either",
+        columns,
+        rows,
+        "Every alert is answered at once, so one event may raise several.",
     )
 
 

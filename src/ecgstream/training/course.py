@@ -89,7 +89,7 @@ def train_model(
     head, folds, (logits, classes, records) = acute.train_acute(
         network,
         material.vfdb,
-        learnt[splits.MITDB],
+        [learnt[splits.MITDB], learnt[splits.SVDB]],
         material.noises,
         config.seed,
         device,

@@ -249,9 +249,27 @@ class Sampler:
 
 
 def acute_windows(record: Packed, hop: int = FS_HZ) -> list[tuple[int, int]]:
-    """(end sample, class) of each 5-s window of a record that is one acute rhythm throughout."""
+    """(end sample, class) of each 5-s window of a record that is one acute rhythm throughout.
+
+    Where beats alone are annotated, all is organised but for runs of three or more ventricular beats.
+    """
+    whole = [(0, record.signal.size, "N")] if record.beats.size else []
     out = []
-    for a, b, note in record.rhythms:
+    for a, b, note in record.rhythms or whole:
         name = ACUTE_RHYTHM.get(note, "organised")
         out += [(end, ACUTE.index(name)) for end in range(a + 5 * FS_HZ, b + 1, hop)]
-    return out
+    if record.rhythms:
+        return out
+    runs = ventricular_runs(record)
+    return [(end, k) for end, k in out if not any(a < end and b > end - 5 * FS_HZ for a, b in runs)]
+
+
+def ventricular_runs(record: Packed) -> list[tuple[float, float]]:
+    """Runs of three or more ventricular or fusion beats, with half a second before and after, in samples."""
+    runs, first = [], 0
+    for is_ventricular, beats in groupby(np.isin(record.kinds, ["V", "F"])):
+        last = first + len(list(beats)) - 1
+        if is_ventricular and last - first >= 2:
+            runs.append((float(record.beats[first]) - FS_HZ / 2, float(record.beats[last]) + FS_HZ / 2))
+        first = last + 1
+    return runs
