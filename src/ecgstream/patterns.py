@@ -1,9 +1,9 @@
-"""Rhythms that are sequences of beats: bigeminy, trigeminy, supraventricular tachycardia (SVT).
+"""Rhythms that are sequences of beats: bigeminy, trigeminy, supraventricular and ventricular tachycardia (SVT, VT).
 
 Ventricular bigeminy is every second beat ventricular, trigeminy every third, three of them in a row at least; there,
-supraventricular beats count as normal ones. SVT is a run of supraventricular beats over 100/min. A network that looks at waves
-sees which beats there are, not in which order; so the order decides, here, in findings, events and evaluation alike. A
-beat without a class breaks a pattern; a run goes on through it.
+supraventricular beats count as normal ones. SVT and VT are runs of supraventricular and of ventricular beats over 100/min. A network
+that looks at waves sees which beats there are, not in which order; so the order decides, here, in findings, events and evaluation
+alike. A beat without a class breaks a pattern; a run goes on through it.
 
 The other way round, a rhythm says something of its beats. In AF none comes early, so none is supraventricular ectopic. And a
 supraventricular run goes on until the heart slows: in a long one, beats are no longer early among those around them.
@@ -19,11 +19,11 @@ PATTERNS = {
     "bigeminy": re.compile("N?V(?:NV){2,}N?"),
     "trigeminy": re.compile("N{0,2}V(?:NNV){2,}N{0,2}"),
 }
-SVT = "svt"
-BY_BEATS = frozenset({*PATTERNS, SVT})
+RUNS = {"svt": "S", "vt": "V"}
+BY_BEATS = frozenset({*PATTERNS, *RUNS})
 NAMED_FROM = 0.5  # a window is called by a pattern or by runs in which half of its classed beats stand
-SVT_BEATS = 5
-SVT_BPM = 100.0
+RUN_BEATS = 5
+RUN_BPM = 100.0
 RECENT = 8  # intervals by which the next is judged
 SLOWING = 1.2  # times the usual of them
 
@@ -38,8 +38,8 @@ def kinds_in(rhythm: str | None, at_s: Sequence[float], kinds: Sequence[str]) ->
         interval = at_s[i] - at_s[i - 1] if i else 0.0
         if (
             kind == "N"
-            and len(run) >= SVT_BEATS
-            and interval < min(60 / SVT_BPM, SLOWING * median(run[1:][-RECENT:]))
+            and len(run) >= RUN_BEATS
+            and interval < min(60 / RUN_BPM, SLOWING * median(run[1:][-RECENT:]))
         ):
             told[i] = "S"
         if told[i] == "S":
@@ -54,17 +54,17 @@ def slows(at_s: Sequence[float]) -> bool:
     intervals = [after - before for before, after in pairwise(at_s)]
     return any(
         intervals[i] > SLOWING * median(intervals[max(0, i - RECENT) : i])
-        for i in range(SVT_BEATS - 1, len(intervals))
+        for i in range(RUN_BEATS - 1, len(intervals))
     )
 
 
-def supraventricular_runs(kinds: Sequence[str]) -> list[list[int]]:
-    """The places of the supraventricular beats of each run, in order; a beat without a class ends none."""
+def runs_of(kind: str, kinds: Sequence[str]) -> list[list[int]]:
+    """The places of the beats of each run of one kind, in order; a beat without a class ends none."""
     runs: list[list[int]] = [[]]
-    for i, kind in enumerate(kinds):
-        if kind == "S":
+    for i, found in enumerate(kinds):
+        if found == kind:
             runs[-1].append(i)
-        elif kind != "Q" and runs[-1]:
+        elif found != "Q" and runs[-1]:
             runs.append([])
     return [run for run in runs if run]
 
@@ -87,15 +87,22 @@ def find_pattern(name: str, kinds: Sequence[str]) -> Pattern | None:
     return Pattern(covered / (len(text) - text.count("Q")), found[0].start(), found[-1].end() - 1)
 
 
-def rhythm_named(at_s: Sequence[float], kinds: Sequence[str]) -> str | None:
-    """The pattern or SVT that a window of these beats is called by, if one takes half of it."""
+def rhythm_named(waves: str, at_s: Sequence[float], kinds: Sequence[str]) -> str:
+    """What a window of these beats is called: the pattern, SVT or VT that takes half of it, else what its waves were called.
+
+    Idioventricular rhythm is "other" where less than half of the beats are ventricular.
+    """
+    n_classed = sum(kind != "Q" for kind in kinds)
     shares = {name: pattern.share for name in PATTERNS if (pattern := find_pattern(name, kinds))}
-    in_runs = sum(
-        len(run)
-        for run in supraventricular_runs(kinds)
-        if len(run) >= SVT_BEATS and 60 * (len(run) - 1) > SVT_BPM * (at_s[run[-1]] - at_s[run[0]])
-    )
-    if in_runs:
-        shares[SVT] = in_runs / sum(kind != "Q" for kind in kinds)
-    best = max(shares, key=shares.__getitem__, default=None)
-    return best if best is not None and shares[best] >= NAMED_FROM else None
+    for name, kind in RUNS.items():
+        runs = [run for run in runs_of(kind, kinds) if len(run) >= RUN_BEATS]
+        in_runs = sum(
+            len(run) for run in runs if 60 * (len(run) - 1) > RUN_BPM * (at_s[run[-1]] - at_s[run[0]])
+        )
+        if in_runs:
+            shares[name] = in_runs / n_classed
+    best = max(shares, key=shares.__getitem__, default=waves)
+    if best in shares and shares[best] >= NAMED_FROM:
+        return best
+    is_normal = sum(kind == "V" for kind in kinds) < NAMED_FROM * n_classed
+    return "other" if waves == "idioventricular" and is_normal else waves

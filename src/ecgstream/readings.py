@@ -10,7 +10,7 @@ import numpy as np
 
 from ecgstream.limits import Thresholds
 from ecgstream.messages import Beat, Finding, Quality, Reason
-from ecgstream.patterns import slows, supraventricular_runs
+from ecgstream.patterns import runs_of, slows
 
 NO_CONTACT = frozenset({Reason.GAP, Reason.LEAD_OFF})
 NO_WAVES = NO_CONTACT | {Reason.FLAT, Reason.CLIPPED}
@@ -116,7 +116,7 @@ class Window:
 
     def supraventricular_runs(self) -> list[list[Beat]]:
         """Runs of supraventricular beats, in order."""
-        places = supraventricular_runs([beat.kind for beat in self.beats])
+        places = runs_of("S", [beat.kind for beat in self.beats])
         return [[self.beats[i] for i in run] for run in places]
 
     def slows(self) -> bool:

@@ -27,7 +27,7 @@ from ecgstream.messages import Alert, AlertState, Beat, Finding, Snooze, Strip
 from ecgstream.readings import Reading, Sign
 from ecgstream.tally import Tally
 
-GROWING = ("ventricular_beats", "silent_s")
+GROWING = ("ventricular_beats", "supraventricular_beats", "silent_s")
 LATE_S = 10.0
 DETECTION_DELAY_US = 2_000_000  # a beat that ends an event is known so much later
 KEEP_ENDED_S = 3600.0  # an ended alert can still be answered so long
@@ -273,6 +273,7 @@ def _message(title: str, rate: float | None, evidence: dict[str, Any]) -> str:
         parts.append(f"{rate:.0f}/min")
     said = {
         "ventricular_beats": "{} ventricular beats",
+        "supraventricular_beats": "{} supraventricular beats",
         "silent_s": "{} s without a beat",
         "rr_s": "{} s between beats",
         "share": "{:.1%} of beats",

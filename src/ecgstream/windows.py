@@ -184,7 +184,7 @@ class SessionWindow:
         waves = self._named(rhythm_row, model) if rhythm_row is not None and rhythm_known else None
         at_s = [beat.position / FS_HZ for beat in self.beats]
         kinds = kinds_in(waves, at_s, [beat.kind for beat in self.beats])
-        rhythm = waves and (rhythm_named(at_s, kinds) or waves)
+        rhythm = waves and rhythm_named(waves, at_s, kinds)
         rate = (
             heart_rate_bpm(self.beats, self.next_window * FS_HZ, self.readable_from)
             if quality is not Quality.UNREADABLE

@@ -27,7 +27,7 @@ from ecgstream.patterns import PATTERNS, find_pattern, kinds_in, rhythm_named, s
     ],
 )
 def test_a_window_is_called_by_the_pattern_that_takes_half_of_it(kinds: str, name: str | None) -> None:
-    assert rhythm_named(range(len(kinds)), kinds) == name
+    assert rhythm_named("sinus", range(len(kinds)), kinds) == (name or "sinus")
 
 
 def at_s(*rhythms: tuple[int, float]) -> list[float]:
@@ -44,10 +44,13 @@ def at_s(*rhythms: tuple[int, float]) -> list[float]:
         ("NNNNSSSS", 0.4, None),
         ("NNNNNNNSSSSS", 0.4, None),
         ("NNSSSSNSSSS", 0.4, None),
+        ("NNNNNVVVVVV", 0.4, "vt"),
+        ("NNNNNVVVVVV", 0.61, None),
+        ("NNNSSSVVVSS", 0.4, None),
     ],
 )
-def test_svt_is_five_supraventricular_beats_over_100(kinds: str, rr_s: float, name: str | None) -> None:
-    assert rhythm_named(at_s((len(kinds), rr_s)), kinds) == name
+def test_svt_and_vt_are_runs_of_five_beats_over_100(kinds: str, rr_s: float, name: str | None) -> None:
+    assert rhythm_named("sinus", at_s((len(kinds), rr_s)), kinds) == (name or "sinus")
 
 
 def test_a_pattern_knows_its_share_and_its_beats() -> None:
@@ -65,6 +68,11 @@ def test_a_share_is_a_share_and_its_ends_are_beats(kinds: str) -> None:
             assert 0 < found.share <= 1
             assert 0 <= found.first < found.last < len(kinds)
             assert "V" in kinds[found.first : found.last + 1]
+
+
+def test_idioventricular_rhythm_has_ventricular_beats() -> None:
+    for kinds, name in (("NVVVVV", "idioventricular"), ("NNNNVV", "other"), ("QQQQ", "idioventricular")):
+        assert rhythm_named("idioventricular", range(len(kinds)), kinds) == name
 
 
 def test_in_af_an_early_beat_is_a_beat_like_any() -> None:

@@ -31,7 +31,7 @@ def told(
         at_s = stream.beats_s[start:end].tolist()
         rhythm = classes[k] if k >= 0 else None
         own = kinds_in(rhythm, at_s, kinds[start:end])
-        yield rhythm and (rhythm_named(at_s, own) or rhythm), int(start), own
+        yield rhythm and rhythm_named(rhythm, at_s, own), int(start), own
 
 
 def labels_of(

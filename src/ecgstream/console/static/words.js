@@ -105,7 +105,7 @@ export function beyond(alert) {
 }
 
 const EVIDENCE = {
-  beats: "Beats counted", ventricular_beats: "Ventricular beats in a row", silent_s: "Without a beat", rr_s: "Between two beats", flat: "Flat line", share: "Share of beats",
+  beats: "Beats counted", ventricular_beats: "Ventricular beats in a row", supraventricular_beats: "Supraventricular beats in a row", silent_s: "Without a beat", rr_s: "Between two beats", flat: "Flat line", share: "Share of beats",
   af_burden: "AF in the last day", readable_s: "Readable in the last day", couplets: "Couplets", runs: "Runs", hours: "Hours counted", jump_s: "Clock jumped by",
   lag_s: "Late by", outcome: "How it ended", latched: "Waits for an answer", recurrences: "Came again", held_back: "Told with this alert", folded_into: "Part of",
   reasons: "Reasons", refused: "Refused",
