@@ -125,11 +125,16 @@ def test_a_reader_that_begins_in_the_middle_is_silent_until_it_is_warm() -> None
 def test_a_finding_that_names_af_holds_no_supraventricular_ectopy() -> None:
     made = window(65)
     for i, beat in enumerate(made.beats):
-        beat.kind = "NSNSV"[i % 5]
+        beat.kind, beat.probability = "NSNSV"[i % 5], 0.9
     for row, s_or_n in ((SINUS, "S"), ([0.1, 0.9, *SINUS[2:]], "N")):
         found = made.finding(MODEL, row, CALM, 0.2, RING)
         assert found is not None
         assert {beat.kind for beat in found.beats} == {"N", "V", s_or_n}
+        own = [
+            None if told.kind != seen.kind else 0.9
+            for told, seen in zip(found.beats, made.beats, strict=True)
+        ]
+        assert [beat.probability for beat in found.beats] == own, "a class that the rhythm gave has none"
 
 
 def test_a_gap_is_missing_in_the_strip_and_named() -> None:
