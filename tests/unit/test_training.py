@@ -20,7 +20,7 @@ from ecgstream.evaluation.statistics import Estimate  # noqa: E402
 from ecgstream.measurements import measure  # noqa: E402
 from ecgstream.model_folder import load_model  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
-from ecgstream.training import course, examples, folds, learn, splits  # noqa: E402
+from ecgstream.training import course, folds, learn, splits  # noqa: E402
 from ecgstream.training.calibrate import LABELS, Calibration  # noqa: E402
 from ecgstream.training.card import write_card  # noqa: E402
 from ecgstream.training.network import FIRST, RHYTHMS, Network, Shape, scaled  # noqa: E402
@@ -121,44 +121,6 @@ def test_the_scale_is_causal_and_forgets_after_five_seconds() -> None:
     torch.testing.assert_close(whole[:, -128:], part[:, -128:])
     longer = torch.cat([x, torch.randn(1, 128 * 3) * 1000], 1)
     torch.testing.assert_close(scaled(longer)[:, : x.shape[1]], whole)
-
-
-def test_rhythm_targets_share_the_time_and_an_unknown_rhythm_gives_none() -> None:
-    two = record(rhythms=[(0, 1000, "N"), (1000, 7680, "AFIB")])
-    share = examples.rhythm_share(two, 500, 1500)
-    assert share[RHYTHMS.index("sinus")] == pytest.approx(0.5)
-    assert share[RHYTHMS.index("af")] == pytest.approx(0.5)
-    assert not examples.rhythm_share(record(rhythms=[(0, 7680, "??")]), 500, 1500).any()
-
-
-def test_a_batch_holds_beats_at_their_peaks_and_all_classes_that_would_be_right() -> None:
-    other = record(
-        database="cinc2017", record="A1", label="O", beats=np.empty(0), kinds=np.empty(0, "U1"), rhythms=[]
-    )
-    still = examples.Augmentation(0, (0, 0), 0, 0, 0, 0, 0)
-    sampler = examples.Sampler([other] * 4, [record()], [], still, seed=1)
-    [plan] = sampler.epoch(0, n_cinc=4, n_annotated=2)
-    batch = sampler.batch(plan)
-    assert batch.signal.shape == (6, examples.SPAN)
-    assert batch.alone == 4
-    assert (batch.length == [examples.CROP] * 4 + [examples.SPAN] * 2).all()
-    assert batch.rhythm[0].sum() == len(RHYTHMS) - 3, "neither sinus nor AF nor noise"
-    assert batch.share[4, RHYTHMS.index("sinus")] == pytest.approx(1.0)
-    assert len(batch.beats) == 72, "36 beats in each of two crops and what is around them"
-    assert set(batch.beats[:, 0]) == {4, 5}
-    assert (np.diff(batch.beats[:36, 1]) > 100).all()
-
-
-def test_batches_are_the_same_for_the_same_seed() -> None:
-    noise = [np.random.default_rng(0).normal(0, 50, 9000).astype(np.float32)]
-    made = []
-    for _ in range(2):
-        sampler = examples.Sampler(
-            [record(label="A")] * 2, [record()], noise, examples.Augmentation(), seed=4
-        )
-        made.append(sampler.batch(sampler.epoch(3, 2, 2)[0]))
-    np.testing.assert_array_equal(made[0].signal, made[1].signal)
-    np.testing.assert_array_equal(made[0].beats, made[1].beats)
 
 
 def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ The encoder has not seen VFDB; the acute head that serves has, and `acute-fold-K
 
 Rhythms learnt from few patients are leads, not findings: junctional from 1, block from 0, idioventricular from 2, bigeminy
 from 4, SVT from 2, paced from 4 patients of MIT-BIH. CinC 2017's "other" teaches that something else is there, not what.
+Bigeminy, trigeminy, SVT and VT are named by the order of the beats, not by this head.
 
 ## Calibration and operating points
 

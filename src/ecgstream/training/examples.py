@@ -6,7 +6,6 @@ target exists at annotated R peaks alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from ecgstream.evaluation.beat_classes import match
 from ecgstream.measurements import one_beat
+from ecgstream.patterns import runs_of
 from ecgstream.training.corpus import Packed
 from ecgstream.training.network import ACUTE, BEATS, FS_HZ, RHYTHMS, SILENCE
 
@@ -158,12 +158,9 @@ def learnt_kinds(record: Packed) -> NDArray[np.str_]:
     run, too. Whoever learns these all the same learns the waves of the few patients who have them.
     """
     kinds = np.where(np.isin(record.kinds, BEATS), record.kinds, "")
-    first = 0
-    for kind, beats in groupby(record.kinds):
-        run = slice(first, first + len(list(beats)))
-        if kind == "S":
-            kinds[run][record.beats[run] - record.beats[first] > RUN_LEARNT_S * FS_HZ] = ""
-        first = run.stop
+    for run in runs_of("S", record.kinds.tolist()):
+        late = record.beats[run] - record.beats[run[0]] > RUN_LEARNT_S * FS_HZ
+        kinds[np.array(run)[late]] = ""
     return kinds
 
 
@@ -251,7 +248,7 @@ class Sampler:
 def acute_windows(record: Packed, hop: int = FS_HZ) -> list[tuple[int, int]]:
     """(end sample, class) of each 5-s window of a record that is one acute rhythm throughout.
 
-    Where beats alone are annotated, all is organised but for runs of three or more ventricular beats.
+    Where beats alone are annotated, all is organised but for runs of three or more ventricular or fusion beats.
     """
     whole = [(0, record.signal.size, "N")] if record.beats.size else []
     out = []
@@ -260,16 +257,8 @@ def acute_windows(record: Packed, hop: int = FS_HZ) -> list[tuple[int, int]]:
         out += [(end, ACUTE.index(name)) for end in range(a + 5 * FS_HZ, b + 1, hop)]
     if record.rhythms:
         return out
-    runs = ventricular_runs(record)
-    return [(end, k) for end, k in out if not any(a < end and b > end - 5 * FS_HZ for a, b in runs)]
-
-
-def ventricular_runs(record: Packed) -> list[tuple[float, float]]:
-    """Runs of three or more ventricular or fusion beats, with half a second before and after, in samples."""
-    runs, first = [], 0
-    for is_ventricular, beats in groupby(np.isin(record.kinds, ["V", "F"])):
-        last = first + len(list(beats)) - 1
-        if is_ventricular and last - first >= 2:
-            runs.append((float(record.beats[first]) - FS_HZ / 2, float(record.beats[last]) + FS_HZ / 2))
-        first = last + 1
-    return runs
+    runs = runs_of("V", np.where(record.kinds == "F", "V", record.kinds).tolist())
+    spans = [(record.beats[run[0]], record.beats[run[-1]]) for run in runs if len(run) >= 3]
+    return [
+        (end, k) for end, k in out if not any(a < end + FS_HZ / 2 and b > end - 5.5 * FS_HZ for a, b in spans)
+    ]
