@@ -75,8 +75,12 @@ class Model(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name and version, such as ``ecgstream-1@1a2b3c4d``: what a finding says of its model."""
-        return f"{self.spec.name}@{self.spec.sha256['encoder.onnx'][:8]}"
+        """Name and version, such as ``ecgstream-1@1a2b3c4d``: what a finding says of its model.
+
+        The version is one of all graphs that serve.
+        """
+        graphs = "".join(self.spec.sha256[name] for name in GRAPHS)
+        return f"{self.spec.name}@{hashlib.sha256(graphs.encode()).hexdigest()[:8]}"
 
     @property
     def beat_classes(self) -> tuple[str, ...]:

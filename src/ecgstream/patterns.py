@@ -5,8 +5,9 @@ supraventricular beats count as normal ones. SVT and VT are runs of supraventric
 that looks at waves sees which beats there are, not in which order; so the order decides, here, in findings, events and evaluation
 alike. A beat without a class breaks a pattern; a run goes on through it.
 
-The other way round, a rhythm says something of its beats. In AF none comes early, so none is supraventricular ectopic. And a
-supraventricular run goes on until the heart slows: in a long one, beats are no longer early among those around them.
+The other way round, a rhythm says something of its beats. What makes a beat supraventricular ectopic is that it comes early. In AF
+none does, and where the heart isn't fast, one that comes when it is due is normal. A supraventricular run over 100/min goes on until
+the heart slows: in a long one, beats are no longer early among those around them.
 """
 
 import re
@@ -26,15 +27,16 @@ RUN_BEATS = 5
 RUN_BPM = 100.0
 RECENT = 8  # intervals by which the next is judged
 SLOWING = 1.2  # times the usual of them
+DUE = 0.94  # of the usual interval: a beat that comes no sooner isn't early
 
 
 def kinds_in(rhythm: str | None, at_s: Sequence[float], kinds: Sequence[str]) -> list[str]:
     """What beats of these kinds (N, S, V, Q) at these times are in a rhythm of this name."""
     if rhythm == "af":
         return ["N" if kind == "S" else kind for kind in kinds]
-    told = list(kinds)
+    told = ["N" if kind == "S" and is_due(at_s, i) else kind for i, kind in enumerate(kinds)]
     run: list[float] = []  # the intervals of a supraventricular run
-    for i, kind in enumerate(kinds):
+    for i, kind in enumerate(told):
         interval = at_s[i] - at_s[i - 1] if i else 0.0
         if (
             kind == "N"
@@ -47,6 +49,17 @@ def kinds_in(rhythm: str | None, at_s: Sequence[float], kinds: Sequence[str]) ->
         elif kind != "Q":
             run = []
     return told
+
+
+def is_due(at_s: Sequence[float], i: int) -> bool:
+    """Whether beat `i` of a heart that isn't fast comes no earlier than the others around it do; False where they are few."""
+    first = max(0, i - RECENT)
+    intervals = [after - before for before, after in pairwise(at_s[first : i + RECENT + 1])]
+    if i == 0 or len(intervals) <= RUN_BEATS:
+        return False
+    own = intervals.pop(i - first - 1)
+    usual = median(intervals)
+    return usual > 60 / RUN_BPM and own >= DUE * usual
 
 
 def slows(at_s: Sequence[float]) -> bool:

@@ -4,12 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from ecgstream.classifier import KEPT_S, Scorer
 from ecgstream.measurements import held, one_beat
-from ecgstream.model_folder import FORMAT, Model, ModelError, load_model
+from ecgstream.model_folder import FORMAT, GRAPHS, Model, ModelError, load_model
 from ecgstream.replay import warm_up
 from ecgstream.shipped import shipped_model
 from ecgstream.whole_record import score_record
@@ -163,6 +164,13 @@ def broken(tmp_path: Path, change: dict[str, object]) -> Path:
     spec = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(spec | change))
     return folder
+
+
+def test_a_version_is_one_of_every_graph_that_serves() -> None:
+    model = load_model(shipped_model())
+    for graph in GRAPHS:
+        other = msgspec.structs.replace(model.spec, sha256={**model.spec.sha256, graph: "0" * 64})
+        assert model._replace(spec=other).name != model.name, graph
 
 
 @pytest.mark.parametrize(

@@ -98,13 +98,32 @@ def test_a_supraventricular_run_goes_on_until_the_heart_slows(
     assert "".join(kinds_in("sinus", at_s(*rr_s), kinds)) == told
 
 
+@pytest.mark.parametrize(
+    ("kinds", "rr_s", "told"),
+    [
+        ("NNNNNNSNNN", [(6, 1.0), (1, 0.97), (3, 1.0)], "NNNNNNNNNN"),
+        ("NNNNNNSNNN", [(6, 1.0), (1, 0.9), (3, 1.0)], "NNNNNNSNNN"),  # early
+        ("NNNNNNSNNN", [(6, 1.0), (1, 1.4), (3, 1.0)], "NNNNNNNNNN"),  # an escape
+        ("NNNNNNVNNN", [(6, 1.0), (1, 0.97), (3, 1.0)], "NNNNNNVNNN"),
+        ("SSSSSSSSSS", [(10, 0.97)], "SNNNNNNNNN"),  # when the first was due isn't known
+        ("SSSSSSSSSS", [(10, 0.5)], "SSSSSSSSSS"),  # fast
+        ("NSNSNSNSNS", [(1, 1.0), (1, 0.7)] * 5, "NSNSNSNSNS"),  # every second one early
+        ("NNSN", [(4, 1.0)], "NNSN"),  # too few to know what is usual
+    ],
+)
+def test_a_beat_that_comes_when_it_is_due_is_not_supraventricular_ectopic(
+    kinds: str, rr_s: list[tuple[int, float]], told: str
+) -> None:
+    assert "".join(kinds_in("sinus", at_s(*rr_s), kinds)) == told
+
+
 @given(st.text("NSVQ", max_size=60), st.data())
 def test_only_classed_beats_are_told_anew(kinds: str, data: st.DataObject) -> None:
     rr_s = data.draw(st.lists(st.floats(0.2, 3.0), min_size=len(kinds), max_size=len(kinds)))
     times = list(accumulate(rr_s))
     told = kinds_in("sinus", times, kinds)
     assert all(
-        before == after or (before, after) == ("N", "S") for before, after in zip(kinds, told, strict=True)
+        before == after or {before, after} == {"N", "S"} for before, after in zip(kinds, told, strict=True)
     )
     assert kinds_in("sinus", times, told) == told
 

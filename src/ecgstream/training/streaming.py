@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ecgstream.training.calibrate import FLOOR, MEMBER, Calibration
 from ecgstream.training.network import (
-    BEAT_WEIGHT,
     FRAME,
     FS_HZ,
+    TAKEN_BACK,
     AcuteHead,
     Network,
     Residual,
@@ -82,7 +82,7 @@ class StreamingNetwork(nn.Module):
 class BeatVerdict(nn.Module):
     """What the beat head is told (n, width) and what was measured (n, figures) of some beats -> probabilities (n, classes).
 
-    The weights that the classes had in the loss are taken back.
+    The weights that the classes had in the loss are taken back, but for a part of that of S.
     """
 
     weighted: Tensor
@@ -90,7 +90,7 @@ class BeatVerdict(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.head = network.beat.eval()
-        self.register_buffer("weighted", torch.log(torch.tensor(BEAT_WEIGHT)))
+        self.register_buffer("weighted", torch.log(torch.tensor(TAKEN_BACK)))
 
     def forward(self, told: Tensor, measured: Tensor) -> Tensor:
         return torch.softmax(self.head.classified(told, measured) - self.weighted, 1)
