@@ -13,7 +13,15 @@ from ecgstream.model_folder import load_model  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
 from ecgstream.training import learn  # noqa: E402
 from ecgstream.training.examples import learnt_kinds, measured_beats  # noqa: E402
-from ecgstream.training.network import BEATS, FIRST, TAKEN_BACK, BeatHead, Network, scaled  # noqa: E402
+from ecgstream.training.network import (  # noqa: E402
+    BEAT_WEIGHT,
+    BEATS,
+    FIRST,
+    S_FOR_N,
+    BeatHead,
+    Network,
+    scaled,
+)
 from packed import record  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -37,10 +45,14 @@ def test_a_beat_is_judged_as_served_as_it_is_in_training() -> None:
         _, context = network.eval().encoder(scaled(torch.from_numpy(x)[None])[:, None, None, FIRST:])
         frames = context[0, :, 0, learn.frame_of(asked - FIRST, field).astype(int)].T
         figures = torch.from_numpy(measured[np.isin(peaks, asked)].astype(np.float32))
-        logits = network.beat(frames, figures) - torch.log(torch.tensor(TAKEN_BACK))
-    np.testing.assert_allclose(served, torch.softmax(logits, 1).numpy(), atol=1e-5)
-    assert asked[served[:, BEATS.index("V")].argmax()] == peaks[wide]
-    assert served[:, BEATS.index("N")].min() < 0.5 < np.median(served[:, BEATS.index("N")])
+        logits = network.beat(frames, figures) - torch.log(torch.tensor(BEAT_WEIGHT))
+    learnt = torch.softmax(logits, 1).numpy()
+    n, s, v = (BEATS.index(kind) for kind in "NSV")
+    np.testing.assert_allclose(served.sum(1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(served[:, v], learnt[:, v], atol=1e-5)
+    np.testing.assert_allclose(served[:, s] * learnt[:, n], S_FOR_N * learnt[:, s] * served[:, n], atol=1e-5)
+    assert asked[served[:, v].argmax()] == peaks[wide]
+    assert served[:, n].min() < 0.5 < np.median(served[:, n])
 
 
 def test_a_figure_that_is_not_known_says_nothing_but_that() -> None:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from ecgstream.training.calibrate import FLOOR, MEMBER, Calibration
 from ecgstream.training.network import (
+    BEAT_WEIGHT,
     FRAME,
     FS_HZ,
-    TAKEN_BACK,
+    S_FOR_N,
     AcuteHead,
     Network,
     Residual,
@@ -82,18 +83,22 @@ class StreamingNetwork(nn.Module):
 class BeatVerdict(nn.Module):
     """What the beat head is told (n, width) and what was measured (n, figures) of some beats -> probabilities (n, classes).
 
-    The weights that the classes had in the loss are taken back, but for a part of that of S.
+    The weights that the classes had in the loss are taken back; what isn't V is shared between N and S by `S_FOR_N`.
     """
 
     weighted: Tensor
+    odds: Tensor
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.head = network.beat.eval()
-        self.register_buffer("weighted", torch.log(torch.tensor(TAKEN_BACK)))
+        self.register_buffer("weighted", torch.log(torch.tensor(BEAT_WEIGHT)))
+        self.register_buffer("odds", torch.tensor((1.0, S_FOR_N)))
 
     def forward(self, told: Tensor, measured: Tensor) -> Tensor:
-        return torch.softmax(self.head.classified(told, measured) - self.weighted, 1)
+        p = torch.softmax(self.head.classified(told, measured) - self.weighted, 1)
+        others, v = p[:, :2] * self.odds, p[:, 2:]
+        return torch.cat([(1.0 - v) * others / others.sum(1, keepdim=True).clamp(min=1e-9), v], 1)
 
 
 class RhythmVerdict(nn.Module):
