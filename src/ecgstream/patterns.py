@@ -25,7 +25,7 @@ BY_BEATS = frozenset({*PATTERNS, *RUNS})
 NAMED_FROM = 0.5  # a window is called by a pattern or by runs in which half of its classed beats stand
 RUN_BEATS = 5
 RUN_BPM = 100.0
-RECENT = 8  # intervals by which the next is judged
+RECENT = 8  # intervals before a beat, or on either side of it, by which it is judged
 SLOWING = 1.2  # times the usual of them
 DUE = 0.94  # of the usual interval: a beat that comes no sooner isn't early
 
@@ -55,7 +55,7 @@ def is_due(at_s: Sequence[float], i: int) -> bool:
     """Whether beat `i` of a heart that isn't fast comes no earlier than the others around it do; False where they are few."""
     first = max(0, i - RECENT)
     intervals = [after - before for before, after in pairwise(at_s[first : i + RECENT + 1])]
-    if i == 0 or len(intervals) <= RUN_BEATS:
+    if i == 0 or len(intervals) < RECENT:
         return False
     own = intervals.pop(i - first - 1)
     usual = median(intervals)

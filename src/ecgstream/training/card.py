@@ -60,6 +60,8 @@ SVDB and MIT-BIH are learnt no earlier either (`tune` in ecgstream.training.spli
 
 - Ectopy with an irregular ventricular response can read as AF, and flutter with fixed conduction as sinus or SVT.
 - Supraventricular ectopic beats with little prematurity are missed; aberrant ones are called ventricular.
+- Figures of supraventricular beats flatter: two rules (`ecgstream.patterns`) were suggested by errors on the very patients that they are
+  measured on. By folds of all others they are lower; docs/evaluation.md has both.
 - In a long run of VT, once its beats are the usual ones, they are called supraventricular; alerts count them to the run. In a long
   SVT they are called normal after some twenty seconds; a rule goes on with the run for half a minute.
 - VT and VF pass into one another; coarse VF can be called VT and polymorphic VT can be called VF. Either is an alarm.
