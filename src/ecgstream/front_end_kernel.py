@@ -179,12 +179,16 @@ def feed(items, samples, tables, kernels, states, outputs):  # type: ignore[no-u
             continue
         if not slot.running:
             _begin_run(item, s, states, outputs, counts)
-        raw = samples[item.at : item.at + item.n_samples]
-        quality.step(states[5][s], item.first_sample, raw, slot.fs_hz, item.uv_per_lsb)
-        if item.lead_off:
-            slot.lead_off_until = np.int64(np.ceil((slot.expected + raw.size) * FS_HZ / slot.fs_hz))
-        x = np.empty(raw.size, np.float32)
-        for i in range(raw.size):
-            x[i] = np.float32(raw[i] * item.uv_per_lsb)
-        _samples(s, table, x, False, kernels, states, outputs, counts)
+        second = np.int64(
+            np.ceil(slot.fs_hz)
+        )  # at a time: what `quality` keeps of each must last until its block is graded
+        for done in range(0, item.n_samples, second):
+            raw = samples[item.at + done : item.at + min(done + second, item.n_samples)]
+            quality.step(states[5][s], slot.expected, raw, slot.fs_hz, item.uv_per_lsb)
+            if item.lead_off:
+                slot.lead_off_until = np.int64(np.ceil((slot.expected + raw.size) * FS_HZ / slot.fs_hz))
+            x = np.empty(raw.size, np.float32)
+            for i in range(raw.size):
+                x[i] = np.float32(raw[i] * item.uv_per_lsb)
+            _samples(s, table, x, False, kernels, states, outputs, counts)
     return counts[0]

@@ -103,6 +103,20 @@ def test_any_cutting_gives_the_same_blocks(seed: int, fs_hz: float) -> None:
     assert found == [told(block) for block in whole(samples, fs_hz)]
 
 
+def test_a_chunk_of_a_minute_is_graded_as_its_seconds_are() -> None:
+    n, fs_hz = 60, 250.0
+    x = heart(peaks(n), n, fs_hz)
+    t = np.arange(x.size) / fs_hz
+    x += np.where((t >= 10) & (t < 20), 100 * np.sin(2 * np.pi * 50 * t), 0)
+    samples = as_samples(x)
+    samples[int(30 * fs_hz) : int(32 * fs_hz)] = 32767
+    samples.flags.writeable = False
+    found = whole(samples, fs_hz)
+    assert {block.index for block in found if block.mains_hz} == set(range(12, 22))
+    assert {block.index for block in found if block.quality is Quality.UNREADABLE} >= {30, 31}
+    assert [told(block) for block in run([Part(0, samples)], fs_hz)] == [told(block) for block in found]
+
+
 def resampled(x: NDArray[np.float32], fs_hz: float, cuts: list[tuple[int, int]]) -> NDArray[np.float32]:
     state = np.zeros(1, resampling.STATE)
     resampling.start(state[0], fs_hz, 0)
