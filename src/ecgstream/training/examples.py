@@ -15,6 +15,7 @@ from ecgstream.evaluation.beat_classes import match
 from ecgstream.measurements import one_beat
 from ecgstream.patterns import runs_of
 from ecgstream.training.corpus import Packed
+from ecgstream.training.ectopy import lent_beats, with_ectopy
 from ecgstream.training.network import ACUTE, BEATS, FS_HZ, RHYTHMS, SILENCE
 
 CROP = 30 * FS_HZ
@@ -44,7 +45,8 @@ class Batch:
     The first `alone` of them are whole records or crops of at most `CROP`, to stand in silence; the others have real signal
     around their crop. rhythm: float32 (n, classes), 1 for each class that would be right (all 0: unknown). share: float32
     (n, classes), the time each rhythm takes where it is annotated (all 0: use `rhythm`). beats: int64 (m, 3): example, sample,
-    class. measured: float32 (m, figures), what was measured of these beats.
+    class; those of the examples that stand alone were made (`ecgstream.training.ectopy`). measured: float32 (m, figures), what was
+    measured of these beats.
     """
 
     signal: NDArray[np.float32]
@@ -68,6 +70,7 @@ class Augmentation:
     shorten: float = 0.15
     dropouts: float = 0.15  # share of crops with stretches of 0.3-2 s that are lost
     filters: float = 0.2
+    ectopy: float = 0.0  # share of normal recordings in which ectopic beats are made
 
 
 def stretched(signal: NDArray[np.int16], start: float, n: int, rate: float) -> NDArray[np.float32]:
@@ -129,25 +132,33 @@ def rhythm_share(record: Packed, start: int, end: int) -> NDArray[np.float32]:
     return share / np.float32(end - start)
 
 
-def cinc_example(record: Packed, rng: Rng, how: Augmentation) -> tuple[NDArray[np.float32], int]:
-    """A random crop of a CinC record, up to 30 s, stretched."""
+def cinc_example(
+    signal: NDArray[np.int16], rng: Rng, how: Augmentation
+) -> tuple[NDArray[np.float32], int, float, float]:
+    """A random crop of a CinC record, up to 30 s, stretched; how long it is, where it starts and at what rate it was read."""
     rate = float(np.exp(rng.uniform(-how.stretch, how.stretch)))
-    available = int((record.signal.size - 2) / rate)
+    available = int((signal.size - 2) / rate)
     n = min(CROP, available)
     if rng.random() < how.shorten:
         n = int(rng.uniform(min(n, 12 * FS_HZ), n))
-    start = rng.uniform(0, max(1e-3, record.signal.size - 2 - n * rate))
+    start = rng.uniform(0, max(1e-3, signal.size - 2 - n * rate))
     x = np.zeros(CROP, np.float32)
-    x[:n] = stretched(record.signal, start, n, rate)
-    return x, n
+    x[:n] = stretched(signal, start, n, rate)
+    return x, n, start, rate
+
+
+def measured_peaks(signal: NDArray[np.int16], peaks: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What can be measured of the beat at each R peak: float32 (m, figures), NaN where it can't."""
+    measured = np.empty((peaks.size, len(one_beat.NAMES)))
+    one_beat.measure_beats(signal.astype(np.float32), peaks, measured)
+    return measured.astype(np.float32)
 
 
 def measured_beats(record: Packed) -> NDArray[np.float32]:
     """What can be measured of each annotated beat, at the R peak that the detector finds: float32 (m, figures), NaN where it finds none."""
-    of_peaks = np.empty((record.peaks.size, len(one_beat.NAMES)))
-    one_beat.measure_beats(record.signal.astype(np.float32), record.peaks, of_peaks)
+    of_peaks = measured_peaks(record.signal, record.peaks)
     pairs = match(record.beats / FS_HZ, record.peaks / FS_HZ)
-    found: NDArray[np.float32] = np.where(pairs[:, None] >= 0, of_peaks[pairs], np.nan).astype(np.float32)
+    found: NDArray[np.float32] = np.where(pairs[:, None] >= 0, of_peaks[pairs], np.float32(np.nan))
     return found
 
 
@@ -162,6 +173,13 @@ def learnt_kinds(record: Packed) -> NDArray[np.str_]:
         late = record.beats[run] - record.beats[run[0]] > RUN_LEARNT_S * FS_HZ
         kinds[np.array(run)[late]] = ""
     return kinds
+
+
+def _beats(i: int, at: NDArray[np.float64], kinds: NDArray[np.str_], end: int, rng: Rng) -> NDArray[np.int64]:
+    """Rows of `Batch.beats`, not quite at the R peaks: no detector is always there."""
+    moved = np.clip(at + rng.uniform(-4, 4, kinds.size), 0, end - 1)
+    rows = np.stack([np.full(kinds.size, i), moved, [BEATS.index(kind) for kind in kinds]], axis=1)
+    return rows.astype(np.int64)
 
 
 class Sampler:
@@ -182,6 +200,7 @@ class Sampler:
         self.measured = [
             measured_beats(r) for r in tqdm(annotated, desc="measuring beats", unit="record", leave=False)
         ]
+        self.lent = lent_beats(annotated)
         self.rare = [[(a, b) for a, b, note in r.rhythms if note not in ("N", "P")] for r in annotated]
 
     def epoch(self, number: int, n_cinc: int, n_annotated: int) -> "list[tuple[int, NDArray[np.int64], int]]":
@@ -203,17 +222,31 @@ class Sampler:
             np.zeros((n, len(RHYTHMS)), np.float32), np.zeros((n, len(RHYTHMS)), np.float32), np.empty((0, 3), np.int64),
             np.empty((0, len(one_beat.NAMES)), np.float32),
         )  # fmt: skip
-        for i, index in enumerate(chosen):
-            record = self.cinc[index]
-            x, real = cinc_example(record, rng, self.how)
-            x[:real] = vary(x[:real], self.noises, rng, self.how)
-            drop_out(x[:real], rng, self.how)
-            batch.signal[i, :real], batch.length[i] = x[:real], real
-            batch.rhythm[i, [RHYTHMS.index(r) for r in CINC[record.label]]] = 1.0
-        found = [self._annotated(batch, i, rng) for i in range(len(chosen), n)]
+        found = [self._alone(batch, i, self.cinc[index], rng) for i, index in enumerate(chosen)]
+        found += [self._annotated(batch, i, rng) for i in range(len(chosen), n)]
         batch.beats = np.concatenate([batch.beats, *(beats for beats, _ in found)])
         batch.measured = np.concatenate([batch.measured, *(measured for _, measured in found)])
         return batch
+
+    def _alone(
+        self, batch: Batch, i: int, record: Packed, rng: Rng
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """A recording of CinC 2017 with its label; or a normal one with ectopic beats, whose rhythm then no one has named."""
+        ectopic = None
+        if self.how.ectopy and record.label == "N" and rng.random() < self.how.ectopy:
+            ectopic = with_ectopy(record, self.lent, rng)
+        signal = record.signal if ectopic is None else ectopic.signal
+        x, real, start, rate = cinc_example(signal, rng, self.how)
+        x[:real] = vary(x[:real], self.noises, rng, self.how)
+        drop_out(x[:real], rng, self.how)
+        batch.signal[i, :real], batch.length[i] = x[:real], real
+        if ectopic is None:
+            batch.rhythm[i, [RHYTHMS.index(r) for r in CINC[record.label]]] = 1.0
+            return batch.beats, batch.measured
+        at = (ectopic.peaks - start) / rate
+        inside = (at >= 0) & (at < real)
+        measured = measured_peaks(ectopic.signal, ectopic.peaks)[inside]
+        return _beats(i, at[inside], ectopic.kinds[inside], real, rng), measured
 
     def _annotated(self, batch: Batch, i: int, rng: Rng) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         k = int(rng.integers(len(self.annotated)))
@@ -240,9 +273,8 @@ class Sampler:
             )
         elif share.any():
             batch.share[i] = share
-        at = np.clip((record.beats[inside] - start) / rate + rng.uniform(-4, 4, kinds.size), 0, SPAN - 1)
-        beats = np.stack([np.full(kinds.size, i), at, [BEATS.index(kind) for kind in kinds]], axis=1)
-        return beats.astype(np.int64), self.measured[k][inside]
+        at = (record.beats[inside] - start) / rate
+        return _beats(i, at, kinds, SPAN, rng), self.measured[k][inside]
 
 
 def acute_windows(record: Packed, hop: int = FS_HZ) -> list[tuple[int, int]]:

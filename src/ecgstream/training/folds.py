@@ -24,7 +24,7 @@ from ecgstream.training.export import export
 from ecgstream.training.network import Network
 
 N_FOLDS = 5
-RECIPE = learn.Config(epochs=20, join_epoch=15, n_annotated=0)
+RECIPE = learn.Config(epochs=20, join_epoch=15, n_annotated=0, ectopy=0.0)
 SURE = 10.0  # a logit
 CALIBRATES = 8  # one in so many of the learnt records is learnt late
 

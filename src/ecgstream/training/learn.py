@@ -24,7 +24,18 @@ from tqdm import tqdm
 from ecgstream.training.calibrate import cinc_scores
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import CINC, CROP, Augmentation, Batch, Sampler
-from ecgstream.training.network import BEAT_WEIGHT, FRAME, FS_HZ, RHYTHMS, Network, Shape, alone, scaled
+from ecgstream.training.network import (
+    BEAT_WEIGHT,
+    FIRST,
+    FRAME,
+    FS_HZ,
+    RHYTHMS,
+    SILENCE,
+    Network,
+    Shape,
+    alone,
+    scaled,
+)
 from ecgstream.training.splits import CINC2017
 
 RHYTHM_WEIGHT = {"A": 1.5, "O": 1.2, "~": 1.5}
@@ -36,8 +47,9 @@ CALIBRATES = "calibrates.pt"  # the weights before the records for calibration w
 class Config(Struct, forbid_unknown_fields=True):
     """What a run is made of; kept in the model folder.
 
-    From epoch `join_epoch` on the records that calibration was kept for are learnt, too: the network as it was before
-    then is what calibrates.
+    In a share `ectopy` of the normal recordings ectopic beats are made, which weigh `made_weight` beside those annotated. From epoch
+    `join_epoch` on the records that calibration was kept for are learnt, too: the network as it was before then is what
+    calibrates.
     """
 
     seed: int = 1
@@ -50,6 +62,8 @@ class Config(Struct, forbid_unknown_fields=True):
     averaging: float = 0.999
     share_weight: float = 0.5
     beat_weight: float = 0.7
+    ectopy: float = 0.4
+    made_weight: float = 0.8
     acute_epochs: int = 12
     n_trees: int = 300
     stem: int = 32
@@ -95,16 +109,24 @@ def losses(
     annotated = -(share * log_p).sum(1)
     rhythm = (partial.sum() + config.share_weight * annotated.sum()) / len(right)
     beats = as_tensor(batch.beats)
-    frame = frame_of(beats[:, 1], field)
+    made = beats[:, 0] < n
+    frame = frame_of(beats[:, 1] + (SILENCE - FIRST) * made, field)
     inside = (frame >= 0) & (frame < context.shape[-1])
-    beats, frame, measured = beats[inside], frame[inside].long(), as_tensor(batch.measured)[inside]
+    beats, made, frame = beats[inside], made[inside], frame[inside].long()
+    measured = as_tensor(batch.measured)[inside]
     logits = network.beat(*_partly(context[beats[:, 0], :, 0, frame], measured))
-    beat = rhythm.new_zeros(())
-    if len(beats):
-        beat_weights = torch.tensor(BEAT_WEIGHT, device=device)
-        beat = nn.functional.cross_entropy(logits, beats[:, 2], weight=beat_weights)
+    weights = torch.tensor(BEAT_WEIGHT, device=device)[beats[:, 2]]
+    each = weights * nn.functional.cross_entropy(logits, beats[:, 2], reduction="none")
+    annotated_beat, made_beat = (
+        (each * mine).sum() / (weights * mine).sum().clamp(min=1e-9) for mine in (~made, made)
+    )
+    beat = annotated_beat + config.made_weight * made_beat
     total = rhythm + config.beat_weight * beat
-    return total, {"rhythm": float(rhythm.detach()), "beat": float(beat.detach())}
+    return total, {
+        "rhythm": float(rhythm.detach()),
+        "beat": float(annotated_beat.detach()),
+        "made_beat": float(made_beat.detach()),
+    }
 
 
 def _partly(frames: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,9 +193,9 @@ def both(some: Databases, others: Databases) -> Databases:
     return {database: [*records, *others.get(database, [])] for database, records in some.items()}
 
 
-def _sampler(learnt: Databases, noises: list[NDArray[np.float32]], seed: int) -> Sampler:
+def _sampler(learnt: Databases, noises: list[NDArray[np.float32]], config: Config) -> Sampler:
     annotated = [r for database, records in learnt.items() if database != CINC2017 for r in records]
-    return Sampler(learnt[CINC2017], annotated, noises, Augmentation(), seed)
+    return Sampler(learnt[CINC2017], annotated, noises, Augmentation(ectopy=config.ectopy), config.seed)
 
 
 def train(
@@ -187,9 +209,7 @@ def train(
     """Train encoder, rhythm and beat heads; keeps `run/checkpoint.pt` each epoch and goes on from it. Returns the average."""
     torch.manual_seed(config.seed)
     network = Network(config.shape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    samplers = [
-        _sampler(learnt, noises, config.seed) for learnt in (train_records, both(train_records, tune))
-    ]
+    samplers = [_sampler(learnt, noises, config) for learnt in (train_records, both(train_records, tune))]
     cinc, kept = train_records[CINC2017], tune[CINC2017]
     network.beat.measure_by(samplers[0].measured)
     n_late = max(0, config.epochs - config.join_epoch)
@@ -209,7 +229,7 @@ def train(
             torch.save(average.network.state_dict(), run / CALIBRATES)
         sampler = samplers[epoch >= config.join_epoch]
         network.train()
-        parts: dict[str, list[float]] = {"rhythm": [], "beat": []}
+        parts: dict[str, list[float]] = {"rhythm": [], "beat": [], "made_beat": []}
         plans = sampler.epoch(epoch, config.n_cinc, config.n_annotated)
         started = time.monotonic()
         for batch in tqdm(
