@@ -11,7 +11,7 @@ from ecgstream.classifier import Scorer  # noqa: E402
 from ecgstream.measurements import one_beat  # noqa: E402
 from ecgstream.model_folder import load_model  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
-from ecgstream.training import learn  # noqa: E402
+from ecgstream.training import learn, losses  # noqa: E402
 from ecgstream.training.examples import learnt_kinds, measured_beats  # noqa: E402
 from ecgstream.training.network import (  # noqa: E402
     BEAT_WEIGHT,
@@ -43,7 +43,7 @@ def test_a_beat_is_judged_as_served_as_it_is_in_training() -> None:
     _, field = network.receptive_fields()
     with torch.no_grad():
         _, context = network.eval().encoder(scaled(torch.from_numpy(x)[None])[:, None, None, FIRST:])
-        frames = context[0, :, 0, learn.frame_of(asked - FIRST, field).astype(int)].T
+        frames = context[0, :, 0, losses.frame_of(asked - FIRST, field).astype(int)].T
         figures = torch.from_numpy(measured[np.isin(peaks, asked)].astype(np.float32))
         logits = network.beat(frames, figures) - torch.log(torch.tensor(BEAT_WEIGHT))
     learnt = torch.softmax(logits, 1).numpy()
@@ -70,10 +70,10 @@ def test_a_figure_that_is_not_known_says_nothing_but_that() -> None:
 
 def test_some_beats_are_learnt_from_their_frames_alone_and_some_from_their_figures_alone() -> None:
     torch.manual_seed(1)
-    frames, measured = learn._partly(torch.ones(4000, 8), torch.ones(4000, 3))
+    frames, measured = losses._partly(torch.ones(4000, 8), torch.ones(4000, 3))
     unseen, unmeasured = (frames == 0).all(1), torch.isnan(measured).all(1)
-    assert float(unseen.float().mean()) == pytest.approx(learn.UNSEEN, abs=0.03)
-    assert float(unmeasured.float().mean()) == pytest.approx(learn.UNMEASURED, abs=0.03)
+    assert float(unseen.float().mean()) == pytest.approx(losses.UNSEEN, abs=0.03)
+    assert float(unmeasured.float().mean()) == pytest.approx(losses.UNMEASURED, abs=0.03)
     assert not (unseen & unmeasured).any()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
-from ecgstream.training import ectopy, examples, learn
+from ecgstream.training import ectopy, examples, learn, losses
 from ecgstream.training.corpus import Packed
 from ecgstream.training.network import BEATS, Network
 from packed import record
@@ -17,7 +17,10 @@ RR = 100  # samples
 def waves(*bumps: tuple[float, float, float]) -> np.ndarray:
     """A beat of `RR` samples, R peak at 40: bumps of (centre, width, µV)."""
     at = np.arange(RR)
-    return sum(height * np.exp(-(((at - centre) / width) ** 2)) for centre, width, height in bumps)
+    beat: np.ndarray = sum(
+        height * np.exp(-(((at - centre) / width) ** 2)) for centre, width, height in bumps
+    )
+    return beat
 
 
 NORMAL = waves((18, 4, 120), (40, 2, 1000), (72, 8, 200))
@@ -146,6 +149,6 @@ def test_made_beats_have_a_loss_of_their_own(normal: Packed) -> None:
         how = examples.Augmentation(ectopy=share)
         sampler = examples.Sampler([normal] * 2, [annotated], [], how, seed=1)
         [plan] = sampler.epoch(0, n_cinc=2, n_annotated=1)
-        _, parts[share] = learn.losses(network, sampler.batch(plan), config, torch.device("cpu"))
+        _, parts[share] = losses.losses(network, sampler.batch(plan), config, torch.device("cpu"))
     assert parts[0.0]["made_beat"] == 0.0 < parts[1.0]["made_beat"]
     assert parts[1.0]["beat"] > 0.0

@@ -22,6 +22,7 @@ CROP = 30 * FS_HZ
 RUN_LEARNT_S = 10.0  # of a supraventricular run
 SPAN = CROP + 2 * SILENCE  # a crop with what stands around it
 Rng = np.random.Generator
+NO_BEATS = np.empty((0, 3), np.int64), np.empty((0, len(one_beat.NAMES)), np.float32)
 
 CINC = {
     "N": ("sinus",),
@@ -219,8 +220,7 @@ class Sampler:
         n = len(chosen) + n_annotated
         batch = Batch(
             np.zeros((n, SPAN), np.float32), np.full(n, SPAN, np.int64), len(chosen),
-            np.zeros((n, len(RHYTHMS)), np.float32), np.zeros((n, len(RHYTHMS)), np.float32), np.empty((0, 3), np.int64),
-            np.empty((0, len(one_beat.NAMES)), np.float32),
+            np.zeros((n, len(RHYTHMS)), np.float32), np.zeros((n, len(RHYTHMS)), np.float32), *NO_BEATS,
         )  # fmt: skip
         found = [self._alone(batch, i, self.cinc[index], rng) for i, index in enumerate(chosen)]
         found += [self._annotated(batch, i, rng) for i in range(len(chosen), n)]
@@ -242,7 +242,7 @@ class Sampler:
         batch.signal[i, :real], batch.length[i] = x[:real], real
         if ectopic is None:
             batch.rhythm[i, [RHYTHMS.index(r) for r in CINC[record.label]]] = 1.0
-            return batch.beats, batch.measured
+            return NO_BEATS
         at = (ectopic.peaks - start) / rate
         inside = (at >= 0) & (at < real)
         measured = measured_peaks(ectopic.signal, ectopic.peaks)[inside]
