@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the train extra")
 from ecgstream.training import ectopy, examples, learn, losses
 from ecgstream.training.corpus import Packed
-from ecgstream.training.network import BEATS, Network
+from ecgstream.training.network import BEATS, FRAME, Network
 from packed import record
 
 pytestmark = pytest.mark.torch
@@ -109,14 +109,14 @@ def test_levels_meet_where_beats_are_joined(normal: Packed, lent: list[np.ndarra
             assert np.abs(np.diff(m.signal.astype(int))).max() < 3 * steepest
 
 
-@pytest.mark.parametrize("n", [3, 36])
-def test_a_recording_of_few_beats_or_of_a_fast_heart_is_left_alone(n: int) -> None:
-    fast = record(signal=np.zeros(60 * n, np.int16), peaks=np.arange(n) * 60.0 + 30, label="N")
-    assert ectopy.with_ectopy(fast, [], np.random.default_rng(0)) is None
+@pytest.mark.parametrize(("n", "rr"), [(7, RR), (36, 60), (36, 180)])
+def test_a_recording_of_few_beats_or_of_a_fast_or_slow_heart_is_left_alone(n: int, rr: int) -> None:
+    one = record(signal=np.zeros(rr * n, np.int16), peaks=np.arange(n) * float(rr) + 40, label="N")
+    assert ectopy.with_ectopy(one, [], np.random.default_rng(0)) is None
 
 
 def test_a_batch_tells_the_made_beats_and_no_rhythm_of_them(normal: Packed) -> None:
-    annotated = regular([NORMAL] * 80, kinds=np.array(["N"] * 80))
+    annotated = examples.Annotated.of(regular([NORMAL] * 80, kinds=np.array(["N"] * 80)))
     still = examples.Augmentation(0, (0, 0), 0, 0, 0, 0, 0, ectopy=1.0)
     sampler = examples.Sampler([normal] * 4, [annotated], [], still, seed=1)
     [plan] = sampler.epoch(0, n_cinc=4, n_annotated=2)
@@ -142,13 +142,42 @@ def test_made_beats_have_a_loss_of_their_own(normal: Packed) -> None:
     import torch
 
     torch.manual_seed(0)
-    annotated = regular([NORMAL] * 80, kinds=np.array(["N"] * 80))
+    annotated = examples.Annotated.of(regular([NORMAL] * 80, kinds=np.array(["N"] * 80)))
     network, config = Network(), learn.Config()
     parts = {}
     for share in (0.0, 1.0):
         how = examples.Augmentation(ectopy=share)
         sampler = examples.Sampler([normal] * 2, [annotated], [], how, seed=1)
         [plan] = sampler.epoch(0, n_cinc=2, n_annotated=1)
-        _, parts[share] = losses.losses(network, sampler.batch(plan), config, torch.device("cpu"))
+        _, parts[share] = losses.loss_of(network, sampler.batch(plan), config, torch.device("cpu"))
     assert parts[0.0]["made_beat"] == 0.0 < parts[1.0]["made_beat"]
     assert parts[1.0]["beat"] > 0.0
+
+
+def test_a_made_beat_is_read_at_the_frame_around_its_r_peak(normal: Packed) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    still = examples.Augmentation(0, (0, 0), 0, 0, 0, 0, 0, ectopy=1.0)
+    sampler = examples.Sampler([normal], [], [], still, seed=1)
+    [plan] = sampler.epoch(0, n_cinc=1, n_annotated=0)
+    batch = sampler.batch(plan)
+    one = len(batch.beats) // 2
+    batch.beats, batch.measured = batch.beats[one : one + 1], batch.measured[one : one + 1]
+    network = Network()
+    seen: list[torch.Tensor] = []
+
+    def look(_: object, inputs: tuple[torch.Tensor], outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+        outputs[1].retain_grad()
+        seen.extend((inputs[0], outputs[1]))
+
+    network.encoder.register_forward_hook(look)
+    loss, _ = losses.loss_of(network, batch, learn.Config(), torch.device("cpu"))
+    loss.backward()  # type: ignore[no-untyped-call]
+    line, context = seen
+    assert context.grad is not None
+    [frame] = torch.nonzero(context.grad[0, :, 0].abs().sum(0)).flatten().tolist()
+    _, field = network.receptive_fields()
+    centre = frame * FRAME + field // 2
+    begins_in_line, begins = (int(np.flatnonzero(x)[0]) for x in (line[0, 0, 0].numpy(), batch.signal[0]))
+    assert abs(centre - begins_in_line - (batch.beats[0, 1] - begins)) <= FRAME // 2

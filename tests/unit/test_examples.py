@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 from ecgstream.training import examples
-from ecgstream.training.examples import acute_windows
+from ecgstream.training.acute import acute_windows
 from ecgstream.training.network import ACUTE, RHYTHMS
 from packed import record
 
@@ -25,7 +25,8 @@ def test_a_batch_holds_beats_at_their_peaks_and_all_classes_that_would_be_right(
         database="cinc2017", record="A1", label="O", beats=np.empty(0), kinds=np.empty(0, "U1"), rhythms=[]
     )
     still = examples.Augmentation(0, (0, 0), 0, 0, 0, 0, 0)
-    sampler = examples.Sampler([other] * 4, [record()], [], still, seed=1)
+    annotated = examples.Annotated.of(record())
+    sampler = examples.Sampler([other] * 4, [annotated], [], still, seed=1)
     [plan] = sampler.epoch(0, n_cinc=4, n_annotated=2)
     batch = sampler.batch(plan)
     assert batch.signal.shape == (6, examples.SPAN)
@@ -43,7 +44,7 @@ def test_batches_are_the_same_for_the_same_seed() -> None:
     made = []
     for _ in range(2):
         sampler = examples.Sampler(
-            [record(label="A")] * 2, [record()], noise, examples.Augmentation(), seed=4
+            [record(label="A")] * 2, [examples.Annotated.of(record())], noise, examples.Augmentation(), seed=4
         )
         made.append(sampler.batch(sampler.epoch(3, 2, 2)[0]))
     np.testing.assert_array_equal(made[0].signal, made[1].signal)

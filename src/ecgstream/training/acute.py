@@ -16,14 +16,18 @@ from torch import nn
 from tqdm import tqdm
 
 from ecgstream.classifier import level_of
+from ecgstream.patterns import runs_of
 from ecgstream.training.corpus import Packed
-from ecgstream.training.examples import Augmentation, acute_windows, vary
+from ecgstream.training.examples import Augmentation, vary
 from ecgstream.training.network import ACUTE, FIRST, FRAME, FS_HZ, SCALE_FLOOR_UV, AcuteHead, Network, scaled
 from ecgstream.training.splits import MITDB, SVDB, VFDB, VFDB_FOLDS, fold_of
 
 WINDOW = 5 * FS_HZ
 N_LINES, LINE_UV = 48, (2.0, 40.0)
 EVERY = {VFDB: 2, MITDB: 5, SVDB: 10}  # one in so many organised windows is learnt
+ACUTE_RHYTHM = {
+    "VT": "vt", "VF": "vf", "VFIB": "vf", "VFL": "vf", "ASYS": "asystole", "NOISE": "noise",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,25 @@ def frames_of(network: Network, signal: NDArray[np.float32], device: torch.devic
     morphology, _ = network.encoder(x.contiguous(memory_format=torch.channels_last))
     frames: NDArray[np.float16] = morphology[0, :, 0].half().cpu().numpy()
     return frames
+
+
+def acute_windows(record: Packed, hop: int = FS_HZ) -> list[tuple[int, int]]:
+    """(end sample, class) of each 5-s window of a record that is one acute rhythm throughout.
+
+    Where beats alone are annotated, all is organised but for runs of three or more ventricular or fusion beats.
+    """
+    whole = [(0, record.signal.size, "N")] if record.beats.size else []
+    out = []
+    for a, b, note in record.rhythms or whole:
+        name = ACUTE_RHYTHM.get(note, "organised")
+        out += [(end, ACUTE.index(name)) for end in range(a + 5 * FS_HZ, b + 1, hop)]
+    if record.rhythms:
+        return out
+    runs = runs_of("V", np.where(record.kinds == "F", "V", record.kinds).tolist())
+    spans = [(record.beats[run[0]], record.beats[run[-1]]) for run in runs if len(run) >= 3]
+    return [
+        (end, k) for end, k in out if not any(a < end + FS_HZ / 2 and b > end - 5.5 * FS_HZ for a, b in spans)
+    ]
 
 
 def windows_of(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgstream.measurements.waves import HIGH, PEAK
 from ecgstream.training.corpus import FS_HZ, Packed
 
 Rng = np.random.Generator
@@ -21,6 +22,7 @@ Waves = Callable[[Floats], Floats]  # a beat's own stretch to that of an ectopic
 
 BEFORE, AFTER = round(0.25 * FS_HZ), round(0.5 * FS_HZ)  # of a beat's R peak: its waves
 P_ENDS = round(0.07 * FS_HZ)  # before the R peak
+HALF_QRS = 7  # samples
 SOONEST = round(0.33 * FS_HZ)  # from one beat to the next
 SETTLE = round(0.2 * FS_HZ)  # within which levels meet
 USUAL_S = (0.5, 1.3)  # RR interval of a recording that ectopic beats are made in
@@ -44,7 +46,8 @@ class Ectopic:
 
 def size_of(signal: Floats, peaks: NDArray[np.float64]) -> float:
     """The usual size of a QRS, µV; nan where there is none whole."""
-    whole = [signal[p - 8 : p + 9] for p in peaks.astype(int) if 8 <= p < signal.size - 9]
+    before, after = PEAK - HIGH[0], HIGH[1] - PEAK
+    whole = [signal[p - before : p + after] for p in peaks.astype(int) if before <= p < signal.size - after]
     return float(np.median([np.ptp(qrs) for qrs in whole])) if whole else np.nan
 
 
@@ -178,15 +181,14 @@ def _ventricular(signal: Floats, peaks: NDArray[np.int64], lent: Sequence[Floats
 
 def _made_wide(signal: Floats, peaks: NDArray[np.int64], size: np.float32, rng: Rng) -> Floats:
     """The usual QRS, wide, as it is or upside down, and a T wave against it, over its size: (BEFORE + AFTER,)."""
-    half = 7
-    qrs = np.median([signal[p - half : p + half + 1] for p in peaks], axis=0)
+    qrs = np.median([signal[p - HALF_QRS : p + HALF_QRS + 1] for p in peaks], axis=0)
     qrs = (qrs - np.linspace(qrs[0], qrs[-1], qrs.size)) / max(float(size), 1.0)
     wide = rng.uniform(1.6, 2.6)
-    at = np.arange(-BEFORE, AFTER) / wide + half
+    at = np.arange(-BEFORE, AFTER) / wide + HALF_QRS
     beat = np.interp(at, np.arange(qrs.size), qrs, left=0.0, right=0.0)
     beat *= rng.choice([-1.0, 1.0]) * rng.uniform(0.8, 1.8)
     main = np.sign(beat[np.abs(beat).argmax()])
-    starts, width = round(half * wide), rng.uniform(0.18, 0.3) * FS_HZ
+    starts, width = round(HALF_QRS * wide), rng.uniform(0.18, 0.3) * FS_HZ
     t = np.clip((np.arange(-BEFORE, AFTER) - starts) / width, 0, 1)
     wave: Floats = (beat - main * rng.uniform(0.2, 0.6) * np.sin(np.pi * t)).astype(np.float32)
     return wave

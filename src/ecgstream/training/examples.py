@@ -1,7 +1,7 @@
 """Examples to learn from: 30-s crops with what their database knows of them, and what a wearable does to a signal.
 
 What isn't known is masked: a rhythm target is a set of classes that are all right (CinC's "other" is any of ten), a beat
-target exists at annotated R peaks alone.
+target exists at annotated R peaks and at those of beats that were made (`ecgstream.training.ectopy`).
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ecgstream.evaluation.beat_classes import match
 from ecgstream.measurements import one_beat
 from ecgstream.patterns import runs_of
 from ecgstream.training.corpus import Packed
 from ecgstream.training.ectopy import lent_beats, with_ectopy
-from ecgstream.training.network import ACUTE, BEATS, FS_HZ, RHYTHMS, SILENCE
+from ecgstream.training.network import BEATS, FS_HZ, RHYTHMS, SILENCE
 
 CROP = 30 * FS_HZ
 RUN_LEARNT_S = 10.0  # of a supraventricular run
@@ -33,9 +32,6 @@ CINC = {
 MITDB_RHYTHM = {
     "N": "sinus", "SBR": "sinus", "AFIB": "af", "AFL": "af", "SVTA": "svt", "B": "bigeminy", "T": "trigeminy",
     "IVR": "idioventricular", "NOD": "junctional", "BII": "block", "P": "paced", "VT": "vt", "VFL": "vt", "PREX": "other", "AB": "other",
-}  # fmt: skip
-ACUTE_RHYTHM = {
-    "VT": "vt", "VF": "vf", "VFIB": "vf", "VFL": "vf", "ASYS": "asystole", "NOISE": "noise",
 }  # fmt: skip
 
 
@@ -183,26 +179,42 @@ def _beats(i: int, at: NDArray[np.float64], kinds: NDArray[np.str_], end: int, r
     return rows.astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Annotated:
+    """A record of annotated beats, as examples are drawn from it.
+
+    kinds: (m,), the class of each beat as it is learnt, empty where it isn't. measured: float32 (m, figures). ectopic: places of the
+    ectopic beats. rare: (start, end) in samples of rhythms other than sinus and paced.
+    """
+
+    record: Packed
+    kinds: NDArray[np.str_]
+    measured: NDArray[np.float32]
+    ectopic: NDArray[np.int64]
+    rare: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, record: Packed) -> "Annotated":
+        """Measures each beat, which takes a while."""
+        kinds = learnt_kinds(record)
+        rare = [(a, b) for a, b, note in record.rhythms if note not in ("N", "P")]
+        return cls(record, kinds, measured_beats(record), np.flatnonzero(np.isin(kinds, ["S", "V"])), rare)
+
+
 class Sampler:
     """Draws batches: CinC crops beside crops of the beat-annotated databases, the latter often around an ectopic beat."""
 
     def __init__(
         self,
         cinc: list[Packed],
-        annotated: list[Packed],
+        annotated: Sequence[Annotated],
         noises: Sequence[NDArray[np.float32]],
         how: Augmentation,
         seed: int,
     ) -> None:
         self.cinc, self.annotated, self.noises, self.how = cinc, annotated, noises, how
         self.seed = seed
-        self.kinds = [learnt_kinds(r) for r in annotated]
-        self.ectopic = [np.flatnonzero(np.isin(kinds, ["S", "V"])) for kinds in self.kinds]
-        self.measured = [
-            measured_beats(r) for r in tqdm(annotated, desc="measuring beats", unit="record", leave=False)
-        ]
-        self.lent = lent_beats(annotated)
-        self.rare = [[(a, b) for a, b, note in r.rhythms if note not in ("N", "P")] for r in annotated]
+        self.lent = lent_beats([a.record for a in annotated])
 
     def epoch(self, number: int, n_cinc: int, n_annotated: int) -> "list[tuple[int, NDArray[np.int64], int]]":
         """The plan of one epoch: (seed, CinC indices, annotated crops) for each batch."""
@@ -249,23 +261,23 @@ class Sampler:
         return _beats(i, at[inside], ectopic.kinds[inside], real, rng), measured
 
     def _annotated(self, batch: Batch, i: int, rng: Rng) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        k = int(rng.integers(len(self.annotated)))
-        record = self.annotated[k]
+        annotated = self.annotated[int(rng.integers(len(self.annotated)))]
+        record = annotated.record
         rate = float(np.exp(rng.uniform(-self.how.stretch, self.how.stretch)))
         length = SPAN * rate
         choice = rng.random()
         start = rng.uniform(0, record.signal.size - length - 2)
-        if choice < 0.5 and self.ectopic[k].size:
-            start = record.beats[rng.choice(self.ectopic[k])] - rng.uniform(0.2, 0.8) * length
-        elif choice < 0.8 and self.rare[k]:
-            a, b = self.rare[k][rng.integers(len(self.rare[k]))]
+        if choice < 0.5 and annotated.ectopic.size:
+            start = record.beats[rng.choice(annotated.ectopic)] - rng.uniform(0.2, 0.8) * length
+        elif choice < 0.8 and annotated.rare:
+            a, b = annotated.rare[rng.integers(len(annotated.rare))]
             start = rng.uniform(a, b) - rng.uniform(0.1, 0.9) * length
         start = float(np.clip(start, 0, record.signal.size - length - 2))
         x = stretched(record.signal, start, SPAN, rate)
         batch.signal[i] = vary(x, self.noises, rng, self.how)
         end = start + length
-        inside = (record.beats >= start) & (record.beats < end) & (self.kinds[k] != "")
-        kinds = self.kinds[k][inside]
+        inside = (record.beats >= start) & (record.beats < end) & (annotated.kinds != "")
+        kinds = annotated.kinds[inside]
         share = rhythm_share(record, int(start + SILENCE * rate), int(end - SILENCE * rate))
         if share[RHYTHMS.index("sinus")] > 0.99 and np.isin(kinds, ["S", "V"]).sum() >= 2:
             batch.rhythm[i, [RHYTHMS.index("sinus"), RHYTHMS.index("other")]] = (
@@ -274,23 +286,4 @@ class Sampler:
         elif share.any():
             batch.share[i] = share
         at = (record.beats[inside] - start) / rate
-        return _beats(i, at, kinds, SPAN, rng), self.measured[k][inside]
-
-
-def acute_windows(record: Packed, hop: int = FS_HZ) -> list[tuple[int, int]]:
-    """(end sample, class) of each 5-s window of a record that is one acute rhythm throughout.
-
-    Where beats alone are annotated, all is organised but for runs of three or more ventricular or fusion beats.
-    """
-    whole = [(0, record.signal.size, "N")] if record.beats.size else []
-    out = []
-    for a, b, note in record.rhythms or whole:
-        name = ACUTE_RHYTHM.get(note, "organised")
-        out += [(end, ACUTE.index(name)) for end in range(a + 5 * FS_HZ, b + 1, hop)]
-    if record.rhythms:
-        return out
-    runs = runs_of("V", np.where(record.kinds == "F", "V", record.kinds).tolist())
-    spans = [(record.beats[run[0]], record.beats[run[-1]]) for run in runs if len(run) >= 3]
-    return [
-        (end, k) for end, k in out if not any(a < end + FS_HZ / 2 and b > end - 5.5 * FS_HZ for a, b in spans)
-    ]
+        return _beats(i, at, kinds, SPAN, rng), annotated.measured[inside]

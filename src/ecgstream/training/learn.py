@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from ecgstream.training.calibrate import cinc_scores
 from ecgstream.training.corpus import Packed
-from ecgstream.training.examples import Augmentation, Batch, Sampler
-from ecgstream.training.losses import as_image, known_frames, losses
+from ecgstream.training.examples import Annotated, Augmentation, Batch, Sampler
+from ecgstream.training.losses import as_image, known_frames, loss_of
 from ecgstream.training.network import FS_HZ, RHYTHMS, Network, Shape, alone
 from ecgstream.training.splits import CINC2017
 
@@ -100,9 +100,8 @@ def both(some: Databases, others: Databases) -> Databases:
     return {database: [*records, *others.get(database, [])] for database, records in some.items()}
 
 
-def _sampler(learnt: Databases, noises: list[NDArray[np.float32]], config: Config) -> Sampler:
-    annotated = [r for database, records in learnt.items() if database != CINC2017 for r in records]
-    return Sampler(learnt[CINC2017], annotated, noises, Augmentation(ectopy=config.ectopy), config.seed)
+def _with_beats(learnt: Databases) -> list[Packed]:
+    return [r for database, records in learnt.items() if database != CINC2017 for r in records]
 
 
 def train(
@@ -116,9 +115,22 @@ def train(
     """Train encoder, rhythm and beat heads; keeps `run/checkpoint.pt` each epoch and goes on from it. Returns the average."""
     torch.manual_seed(config.seed)
     network = Network(config.shape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    samplers = [_sampler(learnt, noises, config) for learnt in (train_records, both(train_records, tune))]
     cinc, kept = train_records[CINC2017], tune[CINC2017]
-    network.beat.measure_by(samplers[0].measured)
+    everything = both(train_records, tune)
+    known = {
+        id(r): Annotated.of(r) for r in tqdm(_with_beats(everything), desc="measuring beats", leave=False)
+    }
+    samplers = [
+        Sampler(
+            learnt[CINC2017],
+            [known[id(r)] for r in _with_beats(learnt)],
+            noises,
+            Augmentation(ectopy=config.ectopy),
+            config.seed,
+        )
+        for learnt in (train_records, everything)
+    ]
+    network.beat.measure_by([a.measured for a in samplers[0].annotated])
     n_late = max(0, config.epochs - config.join_epoch)
     steps = (config.epochs - n_late) * (len(cinc) // config.n_cinc) + n_late * (
         (len(cinc) + len(kept)) // config.n_cinc
@@ -145,7 +157,7 @@ def train(
             desc=f"epoch {epoch + 1}/{config.epochs}",
             leave=False,
         ):
-            loss, part = losses(network, batch, config, device)
+            loss, part = loss_of(network, batch, config, device)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -29,7 +29,7 @@ def known_frames(length: Tensor, samples: int, field: int) -> Tensor:
     return (ends[None, :] <= length[:, None]).float()
 
 
-def losses(
+def loss_of(
     network: Network, batch: Batch, config: "Config", device: torch.device
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss of one batch and its parts."""
