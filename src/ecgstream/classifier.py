@@ -51,7 +51,7 @@ class Scorer:
         spec = model.spec
         self.model, self.spec, self.batch = model, spec, batch
         self._memories = [
-            np.zeros((n_slots, channels, 1, reach), np.float32) for channels, reach in spec.memories
+            np.zeros((n_slots, 1, reach, channels), np.float32) for channels, reach in spec.memories
         ]
         self._step_frames = step = spec.fs_hz // spec.frame_samples
         self._rhythm = HeldSums(
@@ -133,7 +133,7 @@ class Scorer:
         self, scaled: NDArray[np.float32], memories: list[NDArray[np.float32]]
     ) -> list[NDArray[np.float32]]:
         """What the encoder makes of a second (n, 128) and its memories: three kinds of frames, then the new memories."""
-        feed = dict(zip(self._names, [scaled[:, None, None, :], *memories], strict=True))
+        feed = dict(zip(self._names, [scaled[:, None, :, None], *memories], strict=True))
         found: list[NDArray[np.float32]] = self.model.graphs["encoder.onnx"].run(None, feed)
         return found
 

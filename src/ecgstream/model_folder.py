@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from ecgstream.measurements import NAMES, one_beat
 
-FORMAT = 6
+FORMAT = 7
 GRAPHS = ("encoder.onnx", "beat.onnx", "rhythm.onnx", "trees.onnx", "acute.onnx")
 
 

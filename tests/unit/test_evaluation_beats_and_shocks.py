@@ -137,11 +137,37 @@ def test_a_segment_is_decided_by_its_readable_seconds_together() -> None:
     share = {"organised": 0.4, "vt": 0.3, "vf": 0.25, "asystole": 0.05, "noise": 0.0}
     ours = stream(acute=["noise"] * 4 + ["organised"] * 596, signal=tone(300, 800.0), unreadable=[9])
     ours.acute[5:9] = [share[name] for name in ACUTE]
-    decide = acute.decision_over
-    assert decide(ours, 5, 8, ACUTE) == "vt"  # with VF it exceeds organised rhythm
-    assert decide(ours, 4, 8, ACUTE) == "organised"
-    assert decide(ours, 5, 9, ACUTE) == "vt"
-    assert decide(ours, 9, 9, ACUTE) is None
+
+    def told(first: int, last: int) -> str | None:
+        return acute.told_by(acute.shares_over(ours, first, last, ACUTE))
+
+    assert told(5, 8) == "vt"  # with VF it exceeds organised rhythm
+    assert told(4, 8) == "organised"
+    assert told(5, 9) == "vt"
+    assert told(9, 9) is None
+
+
+def test_only_rapid_vt_and_coarse_vf_are_to_be_shocked() -> None:
+    share = {"organised": 0.3, "vt": 0.4, "vf": 0.2, "asystole": 0.05, "noise": 0.05}
+    assert acute.calls_shock(share, 150.0, 800.0)
+    assert not acute.calls_shock(share, 149.0, 800.0)
+    assert acute.calls_shock(share, float("nan"), 800.0)  # too few beats found to say
+    assert acute.calls_shock(
+        share | {"vf": 0.3}, 80.0, 200.0
+    )  # fibrillation, whose waves the detector seldom finds
+    assert not acute.calls_shock(share | {"vf": 0.9}, 80.0, 199.0)
+    assert acute.calls_shock(share, 150.0, float("nan"))  # a gap: the voltage isn't known
+    assert not acute.calls_shock({}, 200.0, 800.0)
+
+    def segments(bpm: float) -> list[acute.Segment]:
+        at = np.arange(0, 600, 60 / bpm)
+        ours = stream(signal=tone(210, 800.0), beats_s=at, beats=["V"] * at.size)
+        ours.acute[:] = [share[name] for name in ACUTE]
+        return acute.segments_of(reference(rhythms=[(0.0, 20.0, "VT"), (20.0, 40.0, "N")]), ours, ACUTE)
+
+    assert [s.is_right for s in segments(200)] == [True, True, False, False]
+    assert [s.is_right for s in segments(100)] == [False, False, True, True]
+    assert {s.told for s in segments(100)} == {"vt"}
 
 
 def test_the_decision_uses_nothing_after_the_segment() -> None:
@@ -149,4 +175,4 @@ def test_the_decision_uses_nothing_after_the_segment() -> None:
     said = ["organised"] * 10 + ["vf"] * 590
     ours = stream(acute=said, signal=tone(60, 800.0))
     found = acute.segments_of(reference(rhythms=spells), ours, ACUTE)
-    assert [s.decision for s in found] == ["organised", "vf"]  # at 10.4 s the last whole second is the tenth
+    assert [s.told for s in found] == ["organised", "vf"]  # at 10.4 s the last whole second is the tenth

@@ -51,7 +51,7 @@ def test_frames_of_a_stream_are_those_of_the_whole_signal() -> None:
     rhythm, acute = [], []
     with torch.no_grad():
         for second in x.split(128, dim=3):
-            values, frames, _, *memories = streaming(second, *memories)
+            values, frames, _, *memories = streaming(second.transpose(2, 3), *memories)
             rhythm.append(values)
             acute.append(frames)
         morphology, context = network.encoder(x[..., FIRST:])

@@ -4,7 +4,9 @@ doi:10.1161/01.CIR.95.6.1677; AAMI DF80).
 The unit is a segment of 10 s within one annotated rhythm, one after the other from the rhythm's onset on;
 what is left over and rhythms shorter than 10 s are not judged. The decision is made at the segment's end by the mean
 of the probabilities that were told every second from 5 s into the segment on (the acute horizon is 5 s): a call to
-shock when `vt` and `vf` together exceed each of the other rhythms.
+shock when `vt` and `vf` together exceed each of the other rhythms. What the goals don't want shocked isn't: nothing under 0.2 mV
+(fibrillation would be fine); and where the beats that were found in the segment are slower than rapid VT, `vt` speaks
+neither for a shock nor against it (of the waves of fibrillation, which `vt` may name, too, the detector finds few).
 
 | rhythm | goal |
 |---|---|
@@ -26,7 +28,7 @@ periodicity of the signal between 75 and 360 a minute (autocorrelation); both ar
 reference, not of the prediction.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +53,7 @@ SHOCKABLE = ("vt", "vf")
 FINE_VF_UV = 200.0
 RAPID_VT_BPM = 150.0
 HORIZON_S = 5
+FOUND_S = 1.0  # after an R peak the detector has told it
 GOALS = {  # group: (is a shock right?, the goal; None where the group is reported only)
     "coarse VF": (True, 0.90),
     "rapid VT": (True, 0.75),
@@ -69,7 +72,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Segment:
-    """Ten seconds of one rhythm and what was decided at their end (``None``: unreadable)."""
+    """Ten seconds of one rhythm, what was told of it at their end (``None``: unreadable), and whether to shock."""
 
     patient: str
     database: str
@@ -77,11 +80,17 @@ class Segment:
     start_s: float
     group: str
     acute: str
-    decision: str | None
+    told: str | None
+    is_shock: bool
+
+    @property
+    def is_right(self) -> bool:
+        """Whether a call to shock, or none, is what the group wants."""
+        return self.is_shock == GOALS[self.group][0]
 
 
 def segments_of(reference: Reference, stream: Stream, classes: Sequence[str]) -> list[Segment]:
-    """Cut a record into segments and read the decision at the end of each."""
+    """Cut a record into segments and decide at the end of each."""
     found = []
     for interval in reference.rhythms:
         n = int((interval.end_s - interval.start_s) // SEGMENT_S)
@@ -91,7 +100,7 @@ def segments_of(reference: Reference, stream: Stream, classes: Sequence[str]) ->
             )  # the second that ends at or just before the segment's end
             if last >= len(stream.acute):
                 continue
-            first = int(np.ceil(start_s)) + HORIZON_S - 1
+            shares = shares_over(stream, int(np.ceil(start_s)) + HORIZON_S - 1, last, classes)
             found.append(
                 Segment(
                     reference.patient,
@@ -100,22 +109,44 @@ def segments_of(reference: Reference, stream: Stream, classes: Sequence[str]) ->
                     float(start_s),
                     group_of(reference, stream, interval.label, float(start_s)),
                     ACUTE_OF[interval.label],
-                    decision_over(stream, first, last, classes),
+                    told_by(shares),
+                    calls_shock(
+                        shares, found_bpm(stream, float(start_s)), amplitude_uv(stream, float(start_s))
+                    ),
                 )
             )
     return found
 
 
-def decision_over(stream: Stream, first: int, last: int, classes: Sequence[str]) -> str | None:
-    """The acute rhythm of the seconds `first` to `last` together; ``None`` where none of them can be read."""
+def shares_over(stream: Stream, first: int, last: int, classes: Sequence[str]) -> dict[str, float]:
+    """The mean probability of each class over the readable seconds `first` to `last`; empty where none of them can be read."""
     told = stream.acute[first : last + 1]
     told = told[stream.readable[first : last + 1] & ~np.isnan(told).any(axis=1)]
-    if not len(told):
+    return dict(zip(classes, told.mean(axis=0).tolist(), strict=True)) if len(told) else {}
+
+
+def told_by(shares: Mapping[str, float]) -> str | None:
+    """The acute rhythm: VT and VF stand together against the others; ``None`` where nothing is known."""
+    if not shares:
         return None
-    share = dict(zip(classes, told.mean(axis=0).tolist(), strict=True))
-    shock = sum(share[name] for name in SHOCKABLE)
-    is_shock = shock >= max(p for name, p in share.items() if name not in SHOCKABLE)
-    return max((name for name in classes if (name in SHOCKABLE) == is_shock), key=share.__getitem__)
+    ventricular = sum(shares[name] for name in SHOCKABLE)
+    is_ventricular = ventricular >= max(p for name, p in shares.items() if name not in SHOCKABLE)
+    return max((name for name in shares if (name in SHOCKABLE) == is_ventricular), key=shares.__getitem__)
+
+
+def calls_shock(shares: Mapping[str, float], bpm: float, uv: float) -> bool:
+    """Whether to shock a rhythm of this peak-to-peak voltage; `bpm`, the rate of the beats that were found, is nan where too few were."""
+    if not shares or uv < FINE_VF_UV:
+        return False
+    shock = shares["vf"] if bpm < RAPID_VT_BPM else shares["vf"] + shares["vt"]
+    return shock >= max(p for name, p in shares.items() if name not in SHOCKABLE)
+
+
+def found_bpm(stream: Stream, start_s: float) -> float:
+    """The median rate of the beats that the detector has found in a segment by its end; nan where they are fewer than three."""
+    end_s = start_s + SEGMENT_S - FOUND_S
+    gaps = np.diff(stream.beats_s[(stream.beats_s >= start_s) & (stream.beats_s < end_s)])
+    return float(60.0 / np.median(gaps)) if len(gaps) >= 2 else float("nan")
 
 
 def group_of(reference: Reference, stream: Stream, label: str, start_s: float) -> str:
@@ -132,8 +163,8 @@ def group_of(reference: Reference, stream: Stream, label: str, start_s: float) -
 
 def _group_row(name: str, segments: Sequence[Segment]) -> tuple[Cell, ...]:
     shock, goal = GOALS[name]
-    readable = np.array([s.decision is not None for s in segments], bool)
-    right = np.array([(s.decision in SHOCKABLE) == shock for s in segments], bool)
+    readable = np.array([s.told is not None for s in segments], bool)
+    right = np.array([s.is_right for s in segments], bool)
     patients = [s.patient for s in segments]
     counts = np.stack([right, np.ones(len(segments))], axis=1).astype(np.float64)
     over_patients = statistics.bootstrap(
@@ -170,19 +201,17 @@ def evaluate(
         result.tables.append(Table(f"shockable rhythm on {database}", COLUMNS, rows, note))
         result.tables.append(_by_record(database, segments))
     truth = np.array([classes.index(s.acute) for s in every], np.int64)
-    said = np.array([-1 if s.decision is None else classes.index(s.decision) for s in every], np.int64)
+    said = np.array([-1 if s.told is None else classes.index(s.told) for s in every], np.int64)
     result.confusions["segment"] = Confusion(
         tuple(classes), statistics.confusion(truth, said, len(classes)), "segments of 10 s"
     )
     _seconds(result, pairs, classes)
-    wrong = [
-        s for s in every if GOALS[s.group][1] is not None and (s.decision in SHOCKABLE) != GOALS[s.group][0]
-    ]
+    wrong = [s for s in every if GOALS[s.group][1] is not None and not s.is_right]
     for record in dict.fromkeys((s.database, s.record) for s in wrong):
         first, *others = [s for s in wrong if (s.database, s.record) == record]
         caption = (
             f"{first.database}/{first.record} at {first.start_s:.0f} s: {first.group}, called"
-            f" {first.decision or 'unreadable'}; {1 + len(others)} such segments in this record"
+            f" {first.told or 'unreadable'}, {'shock' if first.is_shock else 'no shock'}; {1 + len(others)} such segments in this record"
         )
         shown = Worst(first.database, first.record, first.start_s, first.start_s + SEGMENT_S, caption)
         result.worst.append(shown)
@@ -199,10 +228,10 @@ def _by_record(database: str, segments: Sequence[Segment]) -> Table:
             (
                 record,
                 len(shock),
-                float(np.mean([s.decision in SHOCKABLE for s in shock])) if shock else float("nan"),
+                float(np.mean([s.is_right for s in shock])) if shock else float("nan"),
                 len(rest),
-                float(np.mean([s.decision not in SHOCKABLE for s in rest])) if rest else float("nan"),
-                float(np.mean([s.decision is None for s in own])),
+                float(np.mean([s.is_right for s in rest])) if rest else float("nan"),
+                float(np.mean([s.told is None for s in own])),
             )
         )
     columns = ("record", "shockable", "Se", "not shockable", "Sp", "unreadable")

@@ -3,6 +3,9 @@
 Every convolution of kernel `k` and stride `s` keeps its last `k - s` inputs. Fed from zeros, the
 frames that would read before the stream's start are void; all later ones are those of the unpadded encoder on the signal from sample
 `FIRST` on (so that frames end on multiples of 16 samples), each computed once.
+
+Between the convolutions a signal stands as (n, 1, time, channels): what is remembered is put before it and cut from its end as one
+block, which took a third of the graph's time where the channels stood before the time.
 """
 
 import math
@@ -29,8 +32,8 @@ def reach(convolution: nn.Conv2d) -> int:
 
 
 class StreamingNetwork(nn.Module):
-    """`forward(x, *memories)`: scaled signal (n, 1, 1, 128 * seconds) -> rhythm values, morphology frames, what the beat
-    head is told (each (n, 8 * seconds, channels)), then the new memories."""
+    """`forward(x, *memories)`: scaled signal (n, 1, 128 * seconds, 1) and what each convolution remembers, (n, 1, reach, channels) ->
+    rhythm values, morphology frames, what the beat head is told (each (n, 8 * seconds, channels)), then the new memories."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -44,7 +47,7 @@ class StreamingNetwork(nn.Module):
 
     def memories(self, n: int) -> list[Tensor]:
         """Empty memories for `n` streams."""
-        return [torch.zeros(n, c.in_channels, 1, reach(c)) for c in self.convolutions()]
+        return [torch.zeros(n, 1, reach(c), c.in_channels) for c in self.convolutions()]
 
     def void_frames(self) -> tuple[int, int]:
         """How many of a stream's first morphology and context frames read before its start."""
@@ -54,30 +57,36 @@ class StreamingNetwork(nn.Module):
         old = list(memories)
         new: list[Tensor] = []
         encoder = self.network.encoder
-        line = self._line(x, self.convolutions()[0], old, new)
-        x = encoder.stem(line)
+        x = _convolved(encoder.stem, self._line(x, self.convolutions()[0], old, new))
         for layer in encoder.levels:
             x = self._layer(x, layer, old, new)
         morphology = x
         for layer in encoder.context:
             x = self._layer(x, layer, old, new)
-        told = self.network.beat.told(x.squeeze(2).transpose(1, 2))
-        return (self.network.rhythm.values(x), morphology.squeeze(2).transpose(1, 2), told, *new)
+        told = self.network.beat.told(x.squeeze(1))
+        return (self.network.rhythm.values(_channels_first(x)), morphology.squeeze(1), told, *new)
 
     def _layer(self, x: Tensor, layer: nn.Module, old: list[Tensor], new: list[Tensor]) -> Tensor:
         if isinstance(layer, Residual):
             line = self._line(x, layer.separable.depthwise, old, new)
-            centre = line[..., layer.crop : line.shape[-1] - layer.crop]
-            result: Tensor = centre + layer.separable(line)
-        else:
-            assert isinstance(layer, Separable)
-            result = layer(self._line(x, layer.depthwise, old, new))
-        return result
+            centre = line[:, :, layer.crop : line.shape[2] - layer.crop]
+            return centre + _convolved(layer.separable, line)
+        assert isinstance(layer, Separable)
+        return _convolved(layer, self._line(x, layer.depthwise, old, new))
 
     def _line(self, x: Tensor, convolution: nn.Conv2d, old: list[Tensor], new: list[Tensor]) -> Tensor:
-        line = torch.cat([old.pop(0), x], dim=3)
-        new.append(line[..., line.shape[-1] - reach(convolution) :])
+        line = torch.cat([old.pop(0), x], dim=2)
+        new.append(line[:, :, line.shape[2] - reach(convolution) :])
         return line
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)
+
+
+def _convolved(layer: nn.Module, line: Tensor) -> Tensor:
+    convolved: Tensor = layer(_channels_first(line))
+    return convolved.permute(0, 2, 3, 1)
 
 
 class BeatVerdict(nn.Module):
@@ -137,4 +146,4 @@ class AcutePool(nn.Module):
 
 def example_block(n: int) -> Tensor:
     """One second of signal for `n` streams, as the exporter wants it."""
-    return torch.randn(n, 1, 1, FS_HZ)
+    return torch.randn(n, 1, FS_HZ, 1)
