@@ -161,7 +161,7 @@ def test_only_rapid_vt_and_coarse_vf_are_to_be_shocked() -> None:
 
     def segments(bpm: float) -> list[acute.Segment]:
         at = np.arange(0, 600, 60 / bpm)
-        ours = stream(signal=tone(210, 800.0), beats_s=at, beats=["V"] * at.size)
+        ours = stream(signal=tone(210, 800.0), beats_s=at.tolist(), beats=["V"] * at.size)
         ours.acute[:] = [share[name] for name in ACUTE]
         return acute.segments_of(reference(rhythms=[(0.0, 20.0, "VT"), (20.0, 40.0, "N")]), ours, ACUTE)
 

@@ -12,9 +12,9 @@ STREAMS, SECONDS, WARM_S, ROUNDS = 64, 20, 30, 5
 KNOWN_S = 4  # after a beat its frame is known
 
 
-def served(model: model_folder.Model) -> Callable[[], int]:
-    """`SECONDS` of each of `STREAMS` warm streams through the scorer at each call, which gives the windows scored."""
-    scorer = classifier.Scorer(model, STREAMS)
+def served(model: model_folder.Model, scorer: classifier.Scorer | None = None) -> Callable[[], int]:
+    """`SECONDS` of each of `STREAMS` warm streams through the scorer (of that many slots) at each call, which gives the windows scored."""
+    scorer = scorer or classifier.Scorer(model, STREAMS)
     slots = np.arange(STREAMS, dtype=np.int64)
     rng = np.random.default_rng(0)
     shape = (WARM_S + SECONDS, STREAMS, model.spec.fs_hz)

@@ -63,6 +63,34 @@ def _measure_beats(
             out[i, j] = figures[j]
 
 
+@numba.njit(cache=True, nogil=True)
+def _take(
+    slots: Any, counts: Any, found: Any, kept_seconds: int, n_seconds: Any, peaks: Any, n_peaks: Any
+) -> None:
+    """Put the R peaks `found`, `counts` (n,) of each slot, among those held, in order; the oldest make room."""
+    at = 0
+    for i in range(slots.size):
+        slot = slots[i]
+        start, n = (n_seconds[slot] - kept_seconds) * FS_HZ, 0
+        for k in range(n_peaks[slot]):
+            if peaks[slot, k] >= start:
+                peaks[slot, n] = peaks[slot, k]
+                n += 1
+        for position in found[at : at + counts[i]]:
+            if n == peaks.shape[1]:
+                for k in range(1, n):
+                    peaks[slot, k - 1] = peaks[slot, k]
+                n -= 1
+            k = n
+            while k > 0 and peaks[slot, k - 1] > position:
+                peaks[slot, k] = peaks[slot, k - 1]
+                k -= 1
+            peaks[slot, k] = position
+            n += 1
+        at += counts[i]
+        n_peaks[slot] = n
+
+
 class HeldWindows:
     """The last `n_seconds` of up to `n_slots` streams; memory is fixed at the start."""
 
@@ -82,16 +110,17 @@ class HeldWindows:
         """Take the next second of some streams, (n, 128), and the R peaks that were found since, in samples since the reset."""
         self._seconds[slots, self._n_seconds[slots] % self._seconds.shape[1]] = blocks
         self._n_seconds[slots] += 1
-        for slot, found in zip(slots.tolist(), peaks, strict=True):
-            if len(found):
-                self._take(slot, found)
-
-    def _take(self, slot: int, found: NDArray[np.float64]) -> None:
-        start = (self._n_seconds[slot] - self._seconds.shape[1]) * FS_HZ
-        known = self._peaks[slot, : self._n_peaks[slot]]
-        kept = np.sort(np.concatenate([known[known >= start], found]))[-MAX_PEAKS:]
-        self._peaks[slot, : kept.size] = kept
-        self._n_peaks[slot] = kept.size
+        counts = np.array([len(found) for found in peaks])
+        if counts.any():
+            _take(
+                slots,
+                counts,
+                np.concatenate(peaks, dtype=np.float64),
+                self._seconds.shape[1],
+                self._n_seconds,
+                self._peaks,
+                self._n_peaks,
+            )
 
     def measured(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
         """What can be measured in what is held of some streams, (n, len(NAMES)); each has a second at least."""
