@@ -6,7 +6,6 @@ by sums over the frames of the last 30 s (`ecgstream.pooling`) and by trees on w
 others share its batch (held by a test), so a replay gives the numbers that the live system gave.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.held_frames import HeldFrames
-from ecgstream.measurements import one_beat
 from ecgstream.measurements.held import HeldWindows
 from ecgstream.model_folder import Horizon, Model
 from ecgstream.pooling import HeldSums
 
-KEPT_S = 6  # seconds of frames by which beats are judged
+KEPT_S = 6  # seconds of frames by which beats are judged: what is measured around the oldest is held, too
 MEASURED_EVERY = 5  # seconds of a session: that of a published window is the last of them
 _NO_PEAKS = np.empty(0)
 
@@ -59,8 +57,7 @@ class Scorer:
         self._rhythm = HeldSums(
             n_slots, spec.rhythm.frames // step, spec.attentions, spec.rhythm.channels - spec.attentions
         )
-        oldest_s = KEPT_S + spec.beat_field_samples / 2 / spec.fs_hz  # of the beats that can be judged
-        self._windows = HeldWindows(n_slots, spec.rhythm.window_s, math.ceil(oldest_s + one_beat.BEFORE_S))
+        self._windows = HeldWindows(n_slots, spec.rhythm.window_s)
         self._trees = np.full((n_slots, len(spec.rhythm_offsets)), np.nan, np.float32)
         self._acute = HeldFrames(n_slots, spec.acute.frames, spec.acute.channels, step)
         self._told = np.zeros((n_slots, KEPT_S * step, spec.beat_width), np.float32)  # to the beat head

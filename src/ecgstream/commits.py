@@ -3,7 +3,7 @@
 A reader that begins in the middle of a session rebuilds its state from what it reads, and holds its findings
 back until it is warm: until `WARM_UP_S` of samples were read (missing ones don't count), or `WARM_ANYWAY_S` have
 passed. By then its state is that of a reader that never stopped, since no state looks back further: a window holds the
-beats of 30 s, each judged among those of 70 s before it, whose threshold knew the signal of 50 s and the candidates of
+beats of 30 s, each judged among those of 20 s before it, whose threshold knew the signal of 50 s and the candidates of
 10 s, behind filters of 2 s. So the committed offset of a partition may not pass, for any session live in it, the record
 from which a reader would be warm a second before the end of the next undecided window. A session that is younger than
 that is read from its first record.
@@ -15,7 +15,7 @@ that all that follows in the session stands at or after it.
 from collections import deque
 from collections.abc import Iterable
 
-WARM_UP_S = 165
+WARM_UP_S = 115
 WARM_ANYWAY_S = 600
 MARGIN_S = 1
 MARK_EVERY_S = 5.0

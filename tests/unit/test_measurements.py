@@ -11,7 +11,7 @@ import pytest
 from drawn_heart import FS_HZ, REGULAR, drawn
 from ecgstream.measurements import NAMES, measure, one_beat
 from ecgstream.measurements.few_values import median, ordered, quantile
-from ecgstream.measurements.held import PEAKS_A_SECOND, HeldWindows
+from ecgstream.measurements.held import MAX_PEAKS, HeldWindows
 
 
 def figures(x: np.ndarray, peaks: np.ndarray) -> dict[str, float]:
@@ -91,7 +91,7 @@ def test_what_cannot_be_measured_is_unknown(n_peaks: int) -> None:
 
 def test_held_windows_are_those_of_the_stream_whoever_shares_them() -> None:
     x, peaks = drawn(REGULAR)
-    held = HeldWindows(3, 12, 20)
+    held = HeldWindows(3, 12)
     other = np.random.default_rng(0).normal(0, 100, x.size).astype(np.float32)
     for s in range(30):
         blocks = np.stack([other[s * FS_HZ : (s + 1) * FS_HZ], x[s * FS_HZ : (s + 1) * FS_HZ]])
@@ -108,11 +108,11 @@ def test_held_windows_are_those_of_the_stream_whoever_shares_them() -> None:
 
 
 def test_more_peaks_than_a_heart_has_forget_the_earliest() -> None:
-    held = HeldWindows(1, 30, 30)
+    held = HeldWindows(1, 30)
     for s in range(30):
         held.push(np.array([0]), np.zeros((1, FS_HZ), np.float32), [s * FS_HZ + np.arange(0.0, 128.0, 16.0)])
     [found] = held.measured(np.array([0]))
-    assert found[NAMES.index("beats_a_second")] == pytest.approx(PEAKS_A_SECOND)
+    assert found[NAMES.index("beats_a_second")] == pytest.approx(MAX_PEAKS / 30)
 
 
 def test_order_and_quantiles() -> None:

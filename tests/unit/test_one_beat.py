@@ -80,7 +80,7 @@ def test_a_stream_measures_what_a_whole_recording_does() -> None:
     x, peaks = with_an_early_beat()
     whole = np.empty((len(peaks), len(NAMES)))
     measure_beats(x, peaks, whole)
-    held = HeldWindows(2, 30, 75)
+    held = HeldWindows(2, 30)
     slot, judged = np.array([1]), 0
     for s in range(30):
         inside = peaks[(peaks >= s * FS_HZ) & (peaks < (s + 1) * FS_HZ)]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ecgstream import classifier, model_folder
 
-STREAMS, SECONDS, WARM_S, ROUNDS = 64, 20, 90, 5
+STREAMS, SECONDS, WARM_S, ROUNDS = 64, 20, 30, 5
 KNOWN_S = 4  # after a beat its frame is known
 
 

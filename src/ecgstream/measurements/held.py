@@ -10,20 +10,16 @@ from numpy.typing import NDArray
 
 from ecgstream.measurements import FS_HZ, NAMES, measure_window, one_beat
 
-PEAKS_A_SECOND = (
-    6  # that have room: the detector finds no two within 0.2 s. Of more, the earliest are forgotten.
-)
+MAX_PEAKS = 160  # of 30 s: the detector finds no two within 0.2 s. Of more, the earliest are forgotten.
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure_slots(
-    slots: Any, window_s: int, held: Any, n_seconds: Any, peaks: Any, n_peaks: Any, out: Any
-) -> None:
-    window = np.empty(window_s * FS_HZ, np.float32)
+def _measure_slots(slots: Any, held: Any, n_seconds: Any, peaks: Any, n_peaks: Any, out: Any) -> None:
+    window = np.empty(held.shape[1] * FS_HZ, np.float32)
     figures, inside = np.empty(out.shape[1]), np.empty(peaks.shape[1])
     for i in range(slots.size):
         slot = slots[i]
-        known = min(n_seconds[slot], window_s)
+        known = min(n_seconds[slot], held.shape[1])
         for s in range(known):
             second = held[slot, (n_seconds[slot] - known + s) % held.shape[1]]
             for j in range(FS_HZ):
@@ -96,13 +92,12 @@ def _take(
 
 
 class HeldWindows:
-    """The last `kept_s` seconds of up to `n_slots` streams, of which a window is the last `window_s`; memory is fixed at the start."""
+    """The last `n_seconds` of up to `n_slots` streams; memory is fixed at the start."""
 
-    def __init__(self, n_slots: int, window_s: int, kept_s: int) -> None:
-        self._window_s = window_s
-        self._seconds = np.zeros((n_slots, kept_s, FS_HZ), np.float32)
+    def __init__(self, n_slots: int, n_seconds: int) -> None:
+        self._seconds = np.zeros((n_slots, n_seconds, FS_HZ), np.float32)
         self._n_seconds = np.zeros(n_slots, np.int64)
-        self._peaks = np.zeros((n_slots, PEAKS_A_SECOND * kept_s))
+        self._peaks = np.zeros((n_slots, MAX_PEAKS))
         self._n_peaks = np.zeros(n_slots, np.int64)
 
     def reset(self, slot: int) -> None:
@@ -128,9 +123,9 @@ class HeldWindows:
             )
 
     def measured(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What can be measured in the windows of some streams, (n, len(NAMES)); each has a second at least."""
+        """What can be measured in what is held of some streams, (n, len(NAMES)); each has a second at least."""
         out = np.empty((len(slots), len(NAMES)), np.float32)
-        _measure_slots(slots, self._window_s, self._seconds, self._n_seconds, self._peaks, self._n_peaks, out)
+        _measure_slots(slots, self._seconds, self._n_seconds, self._peaks, self._n_peaks, out)
         return out
 
     def measured_beats(self, slots: NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -54,7 +54,7 @@ _P_WAVES = (
 )  # fmt: skip
 NAMES = (*_INTERVALS, *_LIKENESS, *_SIZES, *_P_WAVES)
 _L, _S, _P = len(_INTERVALS), len(_INTERVALS) + len(_LIKENESS), len(NAMES) - len(_P_WAVES)
-BEFORE_S, AFTER_S = 70.0, 3.3  # of signal around a beat that are looked at
+BEFORE_S, AFTER_S = 20.0, 3.3  # of signal around a beat that are looked at
 NEIGHBOURS_S = (
     2.3  # after a beat, up to which R peaks count: the detector decides on them before the beat is judged
 )
@@ -243,18 +243,17 @@ def _p_wave(x: Any, start: int, beats: Any, own: int, template: Any, size: float
 @numba.njit(cache=True)
 def _spread(beats: Any, a: int, b: int) -> Any:
     """Standard deviation over the beats of each sample from `a` to `b`."""
-    parts, n = beats[:, a:b], b - a
-    mean, power = np.zeros(n), np.zeros(n)
-    for k in range(len(parts)):
-        for i in range(n):
-            mean[i] += parts[k, i]
-    for i in range(n):
-        mean[i] /= len(parts)
-    for k in range(len(parts)):
-        for i in range(n):
-            power[i] += (parts[k, i] - mean[i]) ** 2
-    for i in range(n):
-        power[i] = math.sqrt(power[i] / len(parts))
+    mean, power = np.zeros(b - a), np.zeros(b - a)
+    for beat in beats:
+        for i in range(b - a):
+            mean[i] += beat[a + i]
+    for i in range(b - a):
+        mean[i] /= len(beats)
+    for beat in beats:
+        for i in range(b - a):
+            power[i] += (beat[a + i] - mean[i]) ** 2
+    for i in range(b - a):
+        power[i] = math.sqrt(power[i] / len(beats))
     return power
 
 
