@@ -104,6 +104,6 @@ def warm_up() -> None:
     front.feed([(0, piece)])
     front.finish(0)
     windows = HeldWindows(1, 1)
-    windows.push(np.zeros(1, np.int64), np.zeros((1, FS_HZ), np.float32), [np.empty(0)])
+    windows.push(np.zeros(1, np.int64), np.zeros((1, FS_HZ), np.float32), [np.zeros(1)])
     windows.measured(np.zeros(1, np.int64))
     windows.measured_beats(np.zeros(1, np.int64), np.zeros(1))

@@ -116,7 +116,7 @@ def test_what_is_around_the_oldest_beat_that_can_be_judged_is_held(model: Model)
 
 def test_nothing_is_compiled_while_a_patient_waits(model: Model, blocks: np.ndarray) -> None:
     warm_up()
-    kernels = (held._measure_slots, held._measure_beats)
+    kernels = (held._measure_slots, held._measure_beats, held._take)
     compiled = [list(kernel.signatures) for kernel in kernels]
     scorer, peak = Scorer(model, 2), np.array([64.0])
     for b in range(12):
@@ -124,7 +124,7 @@ def test_nothing_is_compiled_while_a_patient_waits(model: Model, blocks: np.ndar
     assert not np.isnan(scorer.beat_probabilities(1, peak + 128 * 6)).any()
     assert not np.isnan(scorer.beat_probabilities(np.array([0, 1]), np.repeat(peak + 128 * 7, 2))).any()
     assert [list(kernel.signatures) for kernel in kernels] == compiled
-    assert [len(signatures) for signatures in compiled] == [1, 1]
+    assert [len(signatures) for signatures in compiled] == [1, 1, 1]
 
 
 def test_gain_does_not_matter(model: Model, blocks: np.ndarray) -> None:

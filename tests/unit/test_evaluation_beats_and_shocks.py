@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecgstream.evaluation import acute, beat_classes, ventricular
+from ecgstream.evaluation import acute, beat_classes, shocks, ventricular
 from ecgstream.evaluation.statistics import Estimate
 from evaluation_streams import ACUTE, RHYTHMS, reference, stream
 from fakes import FakeModel
@@ -106,10 +106,10 @@ def test_segments_fall_into_the_ahas_groups() -> None:
         (309.0, 600.0, "AFIB"),
     ]
     ref = reference(database="vfdb", rhythms=spells)
-    coarse = acute.segments_of(ref, stream(signal=tone(210, 800.0)), ACUTE)
+    coarse = shocks.segments_of(ref, stream(signal=tone(210, 800.0)), ACUTE)
     groups = [s.group for s in coarse]
     assert groups == ["sinus"] * 10 + ["coarse VF"] * 10 + ["rapid VT"] * 10 + ["other non-shockable"] * 29
-    fine = acute.segments_of(ref, stream(signal=tone(120, 150.0)), ACUTE)
+    fine = shocks.segments_of(ref, stream(signal=tone(120, 150.0)), ACUTE)
     assert {s.group for s in fine} == {"sinus", "fine VF", "slower VT", "other non-shockable"}
 
 
@@ -139,7 +139,7 @@ def test_a_segment_is_decided_by_its_readable_seconds_together() -> None:
     ours.acute[5:9] = [share[name] for name in ACUTE]
 
     def told(first: int, last: int) -> str | None:
-        return acute.told_by(acute.shares_over(ours, first, last, ACUTE))
+        return shocks.told_by(shocks.shares_over(ours, first, last, ACUTE))
 
     assert told(5, 8) == "vt"  # with VF it exceeds organised rhythm
     assert told(4, 8) == "organised"
@@ -149,20 +149,20 @@ def test_a_segment_is_decided_by_its_readable_seconds_together() -> None:
 
 def test_only_rapid_vt_and_coarse_vf_are_to_be_shocked() -> None:
     share = {"organised": 0.25, "vt": 0.4, "vf": 0.2, "asystole": 0.1, "noise": 0.05}
-    assert acute.calls_shock(share, 150.0, 800.0)
-    assert not acute.calls_shock(share, 149.0, 800.0)
-    assert acute.calls_shock(share, float("nan"), 800.0)  # too few beats found to say
+    assert shocks.calls_shock(share, 150.0, 800.0)
+    assert not shocks.calls_shock(share, 149.0, 800.0)
+    assert shocks.calls_shock(share, float("nan"), 800.0)  # too few beats found to say
     fibrillation = share | {"vf": 0.9}  # whose waves the detector seldom finds
-    assert acute.calls_shock(fibrillation, 80.0, 200.0)
-    assert not acute.calls_shock(fibrillation, 80.0, 199.0)
-    assert acute.calls_shock(share, 150.0, float("nan"))  # a gap: the voltage isn't known
-    assert not acute.calls_shock({}, 200.0, 800.0)
+    assert shocks.calls_shock(fibrillation, 80.0, 200.0)
+    assert not shocks.calls_shock(fibrillation, 80.0, 199.0)
+    assert shocks.calls_shock(share, 150.0, float("nan"))  # a gap: the voltage isn't known
+    assert not shocks.calls_shock({}, 200.0, 800.0)
 
-    def segments(bpm: float) -> list[acute.Segment]:
+    def segments(bpm: float) -> list[shocks.Segment]:
         at = np.arange(0, 600, 60 / bpm)
         ours = stream(signal=tone(210, 800.0), beats_s=at.tolist(), beats=["V"] * at.size)
         ours.acute[:] = [share[name] for name in ACUTE]
-        return acute.segments_of(reference(rhythms=[(0.0, 20.0, "VT"), (20.0, 40.0, "N")]), ours, ACUTE)
+        return shocks.segments_of(reference(rhythms=[(0.0, 20.0, "VT"), (20.0, 40.0, "N")]), ours, ACUTE)
 
     assert [s.is_right for s in segments(200)] == [True, True, False, False]
     assert [s.is_right for s in segments(100)] == [False, False, True, True]
@@ -173,5 +173,5 @@ def test_the_decision_uses_nothing_after_the_segment() -> None:
     spells = [(0.4, 20.4, "N")]
     said = ["organised"] * 10 + ["vf"] * 590
     ours = stream(acute=said, signal=tone(60, 800.0))
-    found = acute.segments_of(reference(rhythms=spells), ours, ACUTE)
+    found = shocks.segments_of(reference(rhythms=spells), ours, ACUTE)
     assert [s.told for s in found] == ["organised", "vf"]  # at 10.4 s the last whole second is the tenth
