@@ -173,7 +173,7 @@ def test_a_made_beat_is_read_at_the_frame_around_its_r_peak(normal: Packed) -> N
 
     network.encoder.register_forward_hook(look)
     loss, _ = losses.loss_of(network, batch, learn.Config(), torch.device("cpu"))
-    loss.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(loss)
     line, context = seen
     assert context.grad is not None
     [frame] = torch.nonzero(context.grad[0, :, 0].abs().sum(0)).flatten().tolist()
