@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 from ecgstream import classifier, model_folder
 from ecgstream.evaluation.speed import ROUNDS, STREAMS, served
 from ecgstream.measurements import NAMES, one_beat
-from ecgstream.training import stanford, trees
+from ecgstream.training import beat_trees, stanford, trees
 from ecgstream.training.calibrate import Calibration
 from ecgstream.training.export import export
 from ecgstream.training.learn import Config
@@ -43,9 +43,12 @@ def untrained(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     measured = rng.normal(0, 1, (2000, len(NAMES))).astype(np.float32)
     rows = trees.Rows(measured, rng.integers(0, 4, 2000), np.ones(2000))
+    measured_beats = rng.normal(0, 1, (20000, len(one_beat.NAMES))).astype(np.float32)
+    beats = trees.Rows(measured_beats, rng.integers(0, 3, 20000), np.ones(20000))
     export(
         Network().eval(),
         trees.fit(rows, seed=0, n_trees=Config().n_trees),
+        beat_trees.fit(beats, seed=0, n_trees=Config().n_beat_trees),
         [],
         folder,
         rhythm_calibration=Calibration(),

@@ -2,8 +2,9 @@
 
 Each sample is convolved once: the encoder takes one second of each stream and the last inputs of its convolutions. The rhythm is judged
 by sums over the frames of the last 30 s (`ecgstream.pooling`) and by trees on what can be measured in them
-(`ecgstream.measurements`), the acute rhythm by the frames of the last 5 s. ONNX Runtime's result for a stream doesn't depend on which
-others share its batch (held by a test), so a replay gives the numbers that the live system gave.
+(`ecgstream.measurements`), a beat by its frame and by trees on what can be measured of it, the acute rhythm by the frames of the last
+5 s. ONNX Runtime's result for a stream doesn't depend on which others share its batch (held by a test), so a replay gives the numbers that
+the live system gave.
 """
 
 from collections.abc import Mapping, Sequence
@@ -206,9 +207,8 @@ class Scorer:
         probabilities = np.full((len(positions), len(spec.beat_classes)), np.nan, np.float32)
         if held.any():
             slots = np.broadcast_to(slot, held.shape)[held]
-            feed = {
-                "told": self._told[slots, frame[held] % size],
-                "measured": self._windows.measured_beats(slots, positions[held]),
-            }
+            measured = self._windows.measured_beats(slots, positions[held])
+            (trees,) = self.model.graphs["beat-trees.onnx"].run(None, {"measured": measured})
+            feed = {"told": self._told[slots, frame[held] % size], "measured": measured, "trees": trees}
             (probabilities[held],) = self.model.graphs["beat.onnx"].run(None, feed)
         return probabilities

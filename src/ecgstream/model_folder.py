@@ -1,9 +1,10 @@
 """A model folder, loaded and checked.
 
 It holds `model.json` (`ModelSpec`: rate, horizons, classes, operating points, calibration, training, metrics and the sha256 of each
-file), five ONNX graphs and the network's weights as safetensors. `encoder.onnx` takes one second of each stream and the last inputs of its
-convolutions and gives eight frames a stream, `beat.onnx` judges a beat by its frame and by what can be measured of it, `rhythm.onnx`
-judges a window by sums over its frames and by what `trees.onnx` says of what can be measured in it, `acute.onnx` judges the last frames.
+file), six ONNX graphs and the network's weights as safetensors. `encoder.onnx` takes one second of each stream and the last inputs of its
+convolutions and gives eight frames a stream, `beat.onnx` judges a beat by its frame, by what can be measured of it and by what
+`beat-trees.onnx` says of that, `rhythm.onnx` judges a window by sums over its frames and by what `trees.onnx` says of what can be measured
+in it, `acute.onnx` judges the last frames.
 """
 
 import hashlib
@@ -16,8 +17,8 @@ from msgspec import Struct
 
 from ecgstream.measurements import NAMES, one_beat
 
-FORMAT = 7
-GRAPHS = ("encoder.onnx", "beat.onnx", "rhythm.onnx", "trees.onnx", "acute.onnx")
+FORMAT = 8
+GRAPHS = ("encoder.onnx", "beat.onnx", "beat-trees.onnx", "rhythm.onnx", "trees.onnx", "acute.onnx")
 
 
 class ModelError(Exception):

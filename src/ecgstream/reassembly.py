@@ -7,8 +7,8 @@ comes later still is dropped. An overlap must agree sample for sample with what 
 rate, the gain and the lead belong to the session.
 
 A session read from its first sample begins at once. One first seen in its middle (the log is read again, the
-device was away) begins when `HOLD_S` of samples were seen, so that one odd chunk at the front sets neither the
-rate nor the place.
+device was away, its first chunks changed places) begins when `HOLD_S` of samples were seen, so that one odd chunk at
+the front sets neither the rate nor the place.
 
 Nothing is lost in silence: `Counts` counts what was dropped, and what is refused goes back with its reason.
 """
@@ -240,9 +240,10 @@ class Stream:
             self._begin(pieces, refused)
 
     def _begin(self, pieces: list[Event], refused: list[Refusal]) -> None:
-        """Begin in the middle of a session, with the settings that most of the pile have.
+        """Begin with what is piled up, with the settings that most of the pile have.
 
-        It begins with the chunk that came first, unless most of the others lie far behind that one.
+        It begins with the chunk that came first, unless most of the others lie far behind that one; or with the session's first
+        sample, if all from there to that chunk came later: chunks that changed places in a session's first seconds.
         """
         pile, self.held, self.held_samples = self.held, [], 0
         if not pile:
@@ -257,9 +258,12 @@ class Stream:
                 refused.append(Refusal(held.source, self._change(held.chunk)))
         middle = sorted(map(by_place, fitting))[len(fitting) // 2]
         reach = HOLD_S * self.fs_hz
-        self.start = self.expected = next(
-            place for place in map(by_place, fitting) if place - middle <= reach
-        )
+        first = next(place for place in map(by_place, fitting) if place - middle <= reach)
+        known = 0
+        for held in sorted(fitting, key=by_place):
+            if held.chunk.first_sample <= known:
+                known = max(known, held.chunk.end_sample)
+        self.start = self.expected = 0 if known >= first else first
         self.epoch = epoch_us(fitting[0].chunk)
         for held in fitting:
             if held.chunk.end_sample > self.expected:

@@ -14,6 +14,7 @@ from ecgstream.shipped import shipped_model  # noqa: E402
 from ecgstream.training import learn, losses  # noqa: E402
 from ecgstream.training.examples import learnt_kinds, measured_beats  # noqa: E402
 from ecgstream.training.network import (  # noqa: E402
+    BEAT_TREES,
     BEAT_WEIGHT,
     BEATS,
     FIRST,
@@ -46,7 +47,9 @@ def test_a_beat_is_judged_as_served_as_it_is_in_training() -> None:
         frames = context[0, :, 0, losses.frame_of(asked - FIRST, field).astype(int)].T
         figures = torch.from_numpy(measured[np.isin(peaks, asked)].astype(np.float32))
         logits = network.beat(frames, figures) - torch.log(torch.tensor(BEAT_WEIGHT))
-    learnt = torch.softmax(logits, 1).numpy()
+    (trees,) = model.graphs["beat-trees.onnx"].run(None, {"measured": figures.numpy()})
+    both = (1 - BEAT_TREES) * torch.log_softmax(logits, 1) + BEAT_TREES * torch.log(torch.from_numpy(trees))
+    learnt = torch.softmax(both, 1).numpy()
     n, s, v = (BEATS.index(kind) for kind in "NSV")
     np.testing.assert_allclose(served.sum(1), 1.0, atol=1e-5)
     np.testing.assert_allclose(served[:, v], learnt[:, v], atol=1e-5)

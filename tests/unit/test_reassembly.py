@@ -119,6 +119,20 @@ def push(sessions: Sessions, *items: tuple[Chunk, Place]) -> tuple[list[Event], 
     return events, refused
 
 
+def test_a_session_whose_first_chunks_changed_places_is_read_from_its_first_sample() -> None:
+    order = [2, 3, 0, 4, 1, *range(5, 12)]
+    events, refused, stream = run(*(seconds(k, 1) for k in order))
+    assert (stream.start, refused, stream.counts.gaps) == (0, [], 0)
+    assert samples_of(events) == list(range(1200))
+
+
+def test_a_first_chunk_that_comes_again_to_who_begins_later_does_not_set_the_place() -> None:
+    events, _, stream = run(*(seconds(k, 1) for k in (5, 6, 0, *range(7, 16))))
+    assert stream.start == 500
+    assert samples_of(events) == list(range(500, 1600))
+    assert stream.counts.late == 1
+
+
 def test_a_new_session_ends_the_one_before() -> None:
     events, _ = push(Sessions(4), (seconds(0, 1), Place(0)), (seconds(0, 1, session="t"), Place(1)))
     assert [type(e) for e in events] == [Piece, Ended, Piece]

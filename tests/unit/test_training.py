@@ -245,7 +245,7 @@ def test_a_folds_network_is_scored_on_its_fifth_and_served_with_heads_that_say_n
         found = scorer.step(np.array([0]), rng.normal(0, 100, (1, 128)).astype(np.float32))
     assert not np.isnan(found.rhythm).any()
     assert found.acute[0, 0] == pytest.approx(1.0)
-    assert scorer.beat_probabilities(0, np.array([15.0 * 128]))[0, 0] == pytest.approx(1.0)
+    assert scorer.beat_probabilities(0, np.array([15.0 * 128]))[0, 0] > 0.999
 
 
 def test_folds_are_summed_up_by_mean_and_spread() -> None:

@@ -243,17 +243,18 @@ def _p_wave(x: Any, start: int, beats: Any, own: int, template: Any, size: float
 @numba.njit(cache=True)
 def _spread(beats: Any, a: int, b: int) -> Any:
     """Standard deviation over the beats of each sample from `a` to `b`."""
-    mean, power = np.zeros(b - a), np.zeros(b - a)
-    for beat in beats:
-        for i in range(b - a):
-            mean[i] += beat[a + i]
-    for i in range(b - a):
-        mean[i] /= len(beats)
-    for beat in beats:
-        for i in range(b - a):
-            power[i] += (beat[a + i] - mean[i]) ** 2
-    for i in range(b - a):
-        power[i] = math.sqrt(power[i] / len(beats))
+    parts, n = beats[:, a:b], b - a
+    mean, power = np.zeros(n), np.zeros(n)
+    for k in range(len(parts)):
+        for i in range(n):
+            mean[i] += parts[k, i]
+    for i in range(n):
+        mean[i] /= len(parts)
+    for k in range(len(parts)):
+        for i in range(n):
+            power[i] += (parts[k, i] - mean[i]) ** 2
+    for i in range(n):
+        power[i] = math.sqrt(power[i] / len(parts))
     return power
 
 

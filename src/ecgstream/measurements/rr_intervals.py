@@ -58,10 +58,9 @@ def cos_en(rr_s: NDArray[np.float64]) -> float:
         alike = twice = 0
         for i in range(n):
             for j in range(i + 1, n):
-                if abs(first[i] - first[j]) <= tolerance_s:
-                    alike += 1
-                    if abs(following[i] - following[j]) <= tolerance_s:
-                        twice += 1
+                is_alike = abs(first[i] - first[j]) <= tolerance_s
+                alike += is_alike
+                twice += is_alike & (abs(following[i] - following[j]) <= tolerance_s)
         if twice >= MIN_MATCHES:
             break
     entropy = -math.log(max(twice, 1) / max(alike, 1))

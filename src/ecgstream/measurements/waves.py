@@ -34,30 +34,37 @@ def cut(x: Any, peaks: Any, places: Any) -> Any:
     beats = np.empty((n, LENGTH))
     for k in range(n):
         start = round(peaks[places[k]]) - PEAK
-        for i in range(LENGTH):
-            beats[k, i] = x[start + i]
+        beats[k] = x[start : start + LENGTH]
     return beats
 
 
 @numba.njit(cache=True)
 def alike(beats: Any, template: Any, part: tuple[int, int], out: Any) -> None:
-    """The correlation of each beat's part (n, LENGTH) with the template's, to `out` (n,)."""
+    """The correlation of each beat's part (n, LENGTH) with the template's, to `out` (n,).
+
+    Beats stand side by side, so that the loops over them are vectors.
+    """
     a, b = part
+    parts, line, n = np.ascontiguousarray(beats[:, a:b].T), template[a:b], len(beats)
     mean = power = 0.0
-    for i in range(a, b):
-        mean += template[i] / (b - a)
-    for i in range(a, b):
-        power += (template[i] - mean) ** 2
-    for k in range(len(beats)):
-        own = both = own_power = 0.0
-        for i in range(a, b):
-            own += beats[k, i]
-        own /= b - a
-        for i in range(a, b):
-            x = beats[k, i] - own
-            both += x * (template[i] - mean)
-            own_power += x * x
-        out[k] = both / (math.sqrt(power * own_power) + 1e-6)
+    for i in range(b - a):
+        mean += line[i] / (b - a)
+    for i in range(b - a):
+        power += (line[i] - mean) ** 2
+    own, both, own_power = np.zeros(n), np.zeros(n), np.zeros(n)
+    for i in range(b - a):
+        for k in range(n):
+            own[k] += parts[i, k]
+    for k in range(n):
+        own[k] /= b - a
+    for i in range(b - a):
+        apart = line[i] - mean
+        for k in range(n):
+            x = parts[i, k] - own[k]
+            both[k] += x * apart
+            own_power[k] += x * x
+    for k in range(n):
+        out[k] = both[k] / (math.sqrt(power * own_power[k]) + 1e-6)
 
 
 @numba.njit(cache=True)
@@ -103,9 +110,9 @@ def width(line: Any) -> float:
 def template_of(beats: Any, likeness: Any) -> Any:
     """The mean of the better half of beats (n, LENGTH); `likeness` (n,) is written to."""
     template = np.zeros(LENGTH)
-    for beat in beats:
+    for k in range(len(beats)):
         for i in range(LENGTH):
-            template[i] += beat[i]
+            template[i] += beats[k, i]
     for i in range(LENGTH):
         template[i] /= len(beats)
     alike(beats, template, QRS, likeness)

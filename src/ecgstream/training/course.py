@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgstream.training import acute, corpus, learn, splits, trees
+from ecgstream.training import acute, beat_trees, corpus, learn, splits, trees
 from ecgstream.training.calibrate import cinc_scores, label_scores
 from ecgstream.training.card import write_card
 from ecgstream.training.corpus import Packed
@@ -100,6 +100,11 @@ def train_model(
     tuned = learn.predict_records(calibrating, kept, device)
     judged = [*material.train[splits.CINC2017], *learnt[splits.MITDB]]
     second, rhythm = trees.opinion(judged, kept, tuned, config)
+    annotated = [*learnt[splits.MITDB], *learnt[splits.SVDB]]
+    normal = [r for r in learnt[splits.CINC2017] if r.label == "N"]
+    of_beats = beat_trees.fit(
+        beat_trees.rows_of(annotated, normal, config.seed), config.seed, config.n_beat_trees
+    )
     of_network = learn.predict_records(network, material.dev, device)
     of_trees = trees.said_of(second, material.dev)
     weights = rhythm.record_weights
@@ -124,6 +129,7 @@ def train_model(
     export(
         network,
         second,
+        of_beats,
         folds,
         out,
         rhythm_calibration=rhythm,

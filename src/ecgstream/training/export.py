@@ -46,6 +46,7 @@ RHYTHM_MIN_S = 10
 def export(
     network: Network,
     trees: HistGradientBoostingClassifier,
+    beat_trees: HistGradientBoostingClassifier,
     folds: list[AcuteHead],
     out: Path,
     *,
@@ -71,8 +72,12 @@ def export(
     beat_width = network.beat.told.out_features
     _graph(
         BeatVerdict(network),
-        (torch.randn(3, beat_width), _some_unknown(torch.randn(3, len(one_beat.NAMES)))),
-        ["told", "measured"],
+        (
+            torch.randn(3, beat_width),
+            _some_unknown(torch.randn(3, len(one_beat.NAMES))),
+            torch.softmax(torch.rand(3, len(BEATS)), 1),
+        ),
+        ["told", "measured", "trees"],
         ["probabilities"],
         out / "beat.onnx",
     )
@@ -82,6 +87,7 @@ def export(
     said = torch.softmax(torch.rand(3, len(LABELS)), 1)
     _graph(verdict, (told, said), ["features", "trees"], ["probabilities"], out / "rhythm.onnx")
     export_trees(trees, out / "trees.onnx")
+    export_trees(beat_trees, out / "beat-trees.onnx")
     frames, level = torch.rand(3, acute_frames, channels), torch.tensor([-2.3, 0.0, 2.2])
     heads = {"acute.onnx": network.acute} | {
         f"acute-fold-{k}.onnx": head.cpu() for k, head in enumerate(folds)
@@ -90,7 +96,15 @@ def export(
         acute = AcutePool(head, acute_temperature)
         _graph(acute, (frames, level), ["values", "level"], ["probabilities"], out / name)
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors")
-    files = ["encoder.onnx", "beat.onnx", "rhythm.onnx", "trees.onnx", "weights.safetensors", *heads]
+    files = [
+        "encoder.onnx",
+        "beat.onnx",
+        "beat-trees.onnx",
+        "rhythm.onnx",
+        "trees.onnx",
+        "weights.safetensors",
+        *heads,
+    ]
     spec = ModelSpec(
         format=FORMAT,
         name=out.name,

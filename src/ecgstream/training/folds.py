@@ -18,7 +18,7 @@ import torch
 from msgspec.structs import replace
 from torch import nn
 
-from ecgstream.training import corpus, course, learn, splits, trees
+from ecgstream.training import beat_trees, corpus, course, learn, splits, trees
 from ecgstream.training.calibrate import cinc_scores
 from ecgstream.training.export import export
 from ecgstream.training.network import Network
@@ -57,6 +57,7 @@ def cross_validate(
         export(
             _silenced(network),
             second,
+            beat_trees.without_opinion(),
             [],
             folder / f"cinc2017-without-{fold}",
             rhythm_calibration=calibration,

@@ -53,6 +53,7 @@ class Config(Struct, forbid_unknown_fields=True):
     made_weight: float = 0.8
     acute_epochs: int = 12
     n_trees: int = 300
+    n_beat_trees: int = 60
     stem: int = 32
     levels: tuple[int, ...] = (64, 128, 192)
     dropout: float = 0.15

@@ -30,6 +30,7 @@ from ecgstream.whole_record import SILENCE_S
 
 BEATS = ("N", "S", "V")
 BEAT_WEIGHT = (1.0, 2.5, 1.5)  # in the loss; taken back when the network serves
+BEAT_TREES = 0.3  # of the opinion on a beat, by logarithms; the rest is the network's
 S_FOR_N = 1.5  # what the odds of S against N are multiplied by when it serves: so as many are called S as are, of patients not learnt from
 ACUTE = ("organised", "vt", "vf", "asystole", "noise")
 RHYTHMS = (

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ecgstream.training.calibrate import FLOOR, MEMBER, Calibration
 from ecgstream.training.network import (
+    BEAT_TREES,
     BEAT_WEIGHT,
     FRAME,
     FS_HZ,
@@ -90,7 +91,8 @@ def _convolved(layer: nn.Module, line: Tensor) -> Tensor:
 
 
 class BeatVerdict(nn.Module):
-    """What the beat head is told (n, width) and what was measured (n, figures) of some beats -> probabilities (n, classes).
+    """What the beat head is told (n, width), what was measured (n, figures) and what the trees say (n, classes) of some beats -> the
+    opinion of both, probabilities (n, classes).
 
     The weights that the classes had in the loss are taken back; what isn't V is shared between N and S by `S_FOR_N`.
     """
@@ -104,8 +106,11 @@ class BeatVerdict(nn.Module):
         self.register_buffer("weighted", torch.log(torch.tensor(BEAT_WEIGHT)))
         self.register_buffer("odds", torch.tensor((1.0, S_FOR_N)))
 
-    def forward(self, told: Tensor, measured: Tensor) -> Tensor:
-        p = torch.softmax(self.head.classified(told, measured) - self.weighted, 1)
+    def forward(self, told: Tensor, measured: Tensor, trees: Tensor) -> Tensor:
+        logs = torch.log_softmax(self.head.classified(told, measured) - self.weighted, 1).clamp(
+            min=math.log(FLOOR)
+        )
+        p = torch.softmax((1.0 - BEAT_TREES) * logs + BEAT_TREES * torch.log(trees.clamp(min=FLOOR)), 1)
         others, v = p[:, :2] * self.odds, p[:, 2:]
         return torch.cat([(1.0 - v) * others / others.sum(1, keepdim=True).clamp(min=1e-9), v], 1)
 

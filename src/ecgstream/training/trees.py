@@ -6,9 +6,8 @@ recording of CinC 2017 weighs the same however many rows it gives.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -41,9 +40,8 @@ _NODE = (
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Rows:
-    """measured: float32 (n, figures). labels: int64 (n,), places in `LABELS`. weights: float64 (n,)."""
+class Rows(NamedTuple):
+    """measured: float32 (n, figures). labels: int64 (n,), places among the labels' names. weights: float64 (n,)."""
 
     measured: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -106,20 +104,32 @@ def rows_of(records: Sequence[Packed], seed: int) -> Rows:
 
 def fit(rows: Rows, seed: int, n_trees: int) -> HistGradientBoostingClassifier:
     """Trees that learnt `rows`; every label has to be among them."""
-    missing = set(range(len(LABELS))) - set(rows.labels.tolist())
-    if missing:
-        raise ValueError(f"labels: no recording is labelled {', '.join(LABELS[i] for i in sorted(missing))}")
-    trees = HistGradientBoostingClassifier(
-        max_iter=n_trees,
+    return grown(
+        rows,
+        LABELS,
+        seed,
+        n_trees,
         learning_rate=0.05,
         max_leaf_nodes=12,
         min_samples_leaf=40,
-        l2_regularization=3.0,
         max_features=0.25,
-        early_stopping=False,
-        random_state=seed,
     )
-    return trees.fit(rows.measured, rows.labels, sample_weight=rows.weights)
+
+
+def grown(
+    rows: Rows, names: Sequence[str], seed: int, n_trees: int, **shape: Any
+) -> HistGradientBoostingClassifier:
+    """Trees of a `shape` in scikit-learn's words that learnt `rows`, whose labels are places in `names`; `ValueError` if one has none."""
+    missing = set(range(len(names))) - set(rows.labels.tolist())
+    if missing:
+        raise ValueError(
+            f"labels: nothing to learn from is labelled {', '.join(names[i] for i in sorted(missing))}"
+        )
+    trees = HistGradientBoostingClassifier(
+        max_iter=n_trees, l2_regularization=3.0, early_stopping=False, random_state=seed, **shape
+    )
+    unheard_of = np.isnan(rows.measured).all(axis=0)  # of which scikit-learn can't make anything
+    return trees.fit(np.where(unheard_of, 0.0, rows.measured), rows.labels, sample_weight=rows.weights)
 
 
 def opinion(
@@ -146,10 +156,11 @@ def export_trees(trees: HistGradientBoostingClassifier, path: Path) -> None:
 
     Nodes are read where scikit-learn keeps them: no converter that goes with today's ``onnx`` was found.
     """
+    n_labels = len(trees.classes_)
     per_node: dict[str, list[Any]] = {name: [] for name in ("treeids", "nodeids", *_NODE)}
     leaves: list[tuple[int, int, int, float]] = []  # tree, node, label, weight
-    grown = [(label, tree.nodes) for step in trees._predictors for label, tree in enumerate(step)]
-    for t, (label, nodes) in enumerate(grown):
+    every = [(label, tree.nodes) for step in trees._predictors for label, tree in enumerate(step)]
+    for t, (label, nodes) in enumerate(every):
         for k, node in enumerate(nodes):
             is_leaf = bool(node["is_leaf"])
             values = ("LEAF", 0, 0.0, 0, 0, 0) if is_leaf else (
@@ -166,13 +177,13 @@ def export_trees(trees: HistGradientBoostingClassifier, path: Path) -> None:
     node = helper.make_node(
         "TreeEnsembleClassifier", ["measured"], ["label", "probabilities"], domain="ai.onnx.ml",
         base_values=[float(x) for x in trees._baseline_prediction.ravel()],
-        classlabels_int64s=list(range(len(LABELS))), post_transform="SOFTMAX",
+        classlabels_int64s=list(range(n_labels)), post_transform="SOFTMAX",
         **attributes,
     )  # fmt: skip
     graph = helper.make_graph(
         [node], "trees",
-        [helper.make_tensor_value_info("measured", onnx.TensorProto.FLOAT, ["n", len(NAMES)])],
-        [helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["n", len(LABELS)])],
+        [helper.make_tensor_value_info("measured", onnx.TensorProto.FLOAT, ["n", trees.n_features_in_])],
+        [helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["n", n_labels])],
     )  # fmt: skip
     versions = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
     onnx.save(helper.make_model(graph, opset_imports=versions, ir_version=10), path)
@@ -188,7 +199,7 @@ def _at_most(threshold: float) -> float:
 def _check(trees: HistGradientBoostingClassifier, path: Path) -> None:
     """The graph must agree with scikit-learn to 1e-4 on random figures, some of them unknown, else `ValueError`."""
     rng = np.random.default_rng(0)
-    example = rng.normal(0, 1, (256, len(NAMES))).astype(np.float32)
+    example = rng.normal(0, 1, (256, trees.n_features_in_)).astype(np.float32)
     example[rng.random(example.shape) < 0.2] = np.nan
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(["probabilities"], {"measured": example})
