@@ -148,7 +148,8 @@ class Finding(Record, frozen=True, kw_only=True):
     Window `k` ends `k + 1` hops after the session's start and looks back one window length, never past the
     start. `acute`, `quality` and the heart rate read its last seconds, `rhythm` all of it. ``None`` means
     "not known" and never "no": a head that isn't warm or a window that can't be read gives ``None`` and its
-    `reasons`. `beats` are all beats in the window. `signal` is present when the window shows something.
+    `reasons`. `rhythm` is what waves and the order of beats make of the window, `rhythm_probabilities` what
+    the waves say alone. `beats` are all beats in the window. `signal` is present when the window shows something.
     """
 
     device_id: Id

@@ -75,6 +75,29 @@ def test_idioventricular_rhythm_has_ventricular_beats() -> None:
         assert rhythm_named("idioventricular", range(len(kinds)), kinds) == name
 
 
+@pytest.mark.parametrize(
+    ("kinds", "rr_s", "name"),
+    [
+        ("NNNNNNVNNNNN", 0.8, "sinus"),
+        ("NNNSNNNVNNNNN", 0.5, "sinus"),
+        ("NNNNNNNNNNNN", 0.8, "other"),  # nothing that the beats would explain
+        ("NNNNNNQNNNNN", 0.8, "other"),
+        ("NNSNSNNSNSNN", 0.8, "other"),  # too few intervals to tell
+        ("NNNNNNVVVVVVV", 0.8, "other"),
+        ("NNNNNNVNNNNN", 0.4, "other"),  # 150/min: flutter, perhaps
+        ("NNNNNNVNNNNN", 1.6, "other"),  # 37/min: block, perhaps
+    ],
+)
+def test_other_is_sinus_where_ectopic_beats_explain_it(kinds: str, rr_s: float, name: str) -> None:
+    assert rhythm_named("other", at_s((len(kinds), rr_s)), kinds) == name
+
+
+def test_an_uneven_rhythm_with_ectopic_beats_stays_other() -> None:
+    kinds = "NNNNNNVNNNNN"
+    times = list(accumulate((0.8, 1.1, 0.6, 0.9, 0.7, 1.2, 0.5, 1.0, 0.8, 0.6, 1.1, 0.7)))
+    assert rhythm_named("other", times, kinds) == "other"
+
+
 def test_in_af_an_early_beat_is_a_beat_like_any() -> None:
     assert kinds_in("af", range(4), "NSVQ") == ["N", "N", "V", "Q"]
     for rhythm in ("sinus", "other", None):

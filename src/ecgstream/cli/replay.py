@@ -108,8 +108,8 @@ def _finding_line(finding: "Finding") -> str:
     end_s = finding.window + 1
     rate = "   -" if finding.heart_rate_bpm is None else f"{finding.heart_rate_bpm:4.0f}"
     rhythm = finding.rhythm or "-"
-    probability = finding.rhythm_probabilities.get(rhythm)
-    sure = "" if probability is None else f" {probability:.2f}"
+    by_waves = finding.rhythm_probabilities
+    sure = f" {by_waves[rhythm]:.2f}" if by_waves and by_waves.get(rhythm) == max(by_waves.values()) else ""
     why = f" ({', '.join(finding.reasons)})" if finding.reasons else ""
     ventricular = sum(beat.kind == "V" for beat in finding.beats)
     return (

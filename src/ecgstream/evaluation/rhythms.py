@@ -12,8 +12,8 @@ A finding looks back 30 s and speaks for the second in the middle of its window:
 finding that is known at s + 15. No episode is dropped for being short and no label is smoothed. Gross
 figures are over all patients' time together, with intervals by bootstrap over patients.
 
-`sinus` with frequent ectopic beats is called "other" by the labels of CinC 2017 that the network also
-learns from, and `(N` by MIT-BIH.
+Sinus rhythm with ectopic beats is "other" to CinC 2017, which the network also learns from, and `(N` to
+MIT-BIH. Here it is `sinus` where the beats explain it (`ecgstream.patterns`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
