@@ -112,6 +112,9 @@ def test_201_and_202_are_one_patient_and_splits_share_none() -> None:
 def test_missing_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="mitdb"):
         references.records_of(tmp_path, "mitdb")
+    (tmp_path / "afdb").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"afdb: no annotations \(\*\.atr\)"):
+        references.records_of(tmp_path, "afdb")
     with pytest.raises(FileNotFoundError, match="REFERENCE-v3"):
         references.read_cinc_labels(tmp_path)
 

@@ -4,7 +4,7 @@ Vocabulary. The rhythm a database writes after ``(`` becomes one of the model's 
 and one of its acute classes (`ACUTE_OF`). Atrial flutter counts as ``af``. Rhythms the model has no class
 for become ``other``: pre-excitation, atrial bigeminy, high-grade ventricular ectopy. Ventricular
 fibrillation and flutter and asystole have no long-horizon class and are left out of the rhythm tables; the
-acute tables judge them. ``(BI`` (first-degree block) and ``(BII`` are both ``block``.
+acute tables judge them. Blocks of all degrees, ``(BI``, ``(BII``, ``(B3``, and ``(SAB`` are ``block``.
 
 Beats follow AAMI EC57: N (normal, bundle branch block, escape), S (supraventricular ectopic), V
 (ventricular ectopic and escape), F (fusion), Q (paced, fusion with paced, unclassifiable); the codes stand
@@ -25,12 +25,12 @@ from ecgstream.training.splits import patient_of, split_of
 
 RHYTHM_OF: dict[str, str | None] = {
     "N": "sinus", "NSR": "sinus", "SBR": "sinus",
-    "AFIB": "af", "AFL": "af",
+    "AFIB": "af", "AF": "af", "AFL": "af",
     "SVTA": "svt",
     "B": "bigeminy", "T": "trigeminy",
     "IVR": "idioventricular", "VER": "idioventricular",
     "NOD": "junctional", "J": "junctional",
-    "BI": "block", "BII": "block",
+    "BI": "block", "BII": "block", "B3": "block", "SAB": "block",
     "P": "paced", "PM": "paced",
     "VT": "vt",
     "PREX": "other", "AB": "other", "HGEA": "other",
@@ -83,6 +83,8 @@ def records_of(data: Path, database: str, split: str = "dev") -> list[str]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected PhysioNet's {database} there")
     names = sorted(path.stem for path in folder.glob("*.atr"))
+    if not names:
+        raise FileNotFoundError(f"{folder}: no annotations (*.atr) there; expected PhysioNet's {database}")
     with_signal = [name for name in names if wfdb.rdheader(str(folder / name)).n_sig]  # AFDB has two without
     return [name for name in with_signal if split in ("all", split_of(database, name))]
 
