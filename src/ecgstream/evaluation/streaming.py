@@ -175,7 +175,7 @@ def stream_records(
     done: Callable[[Stream], None] = lambda _stream: None,
 ) -> list[Stream]:
     """Stream recordings through front end and scorer, `n_slots` at a time; `done` is told of each as it
-    ends.
+    ends. The streams come in the order in which they end.
     """
     if front_end is None or scorer is None:
         serving_front_end, serving_scorer = _serving(model, n_slots, scorer)
