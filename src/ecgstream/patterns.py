@@ -79,7 +79,8 @@ def slows(at_s: Sequence[float]) -> bool:
 
 def is_sinus_with_ectopy(at_s: Sequence[float], kinds: Sequence[str]) -> bool:
     """Whether beats at these times are normal ones at even intervals, at a rate that a sinus node has, and ectopic ones among them."""
-    intervals = [at_s[i + 1] - at_s[i] for i, pair in enumerate(pairwise(kinds)) if pair == ("N", "N")]
+    between = zip(pairwise(at_s), pairwise(kinds), strict=True)
+    intervals = [after - before for (before, after), pair in between if pair == ("N", "N")]
     n_ectopic = sum(kind in "SV" for kind in kinds)
     if not 0 < n_ectopic <= kinds.count("N") or len(intervals) < RUN_BEATS:
         return False

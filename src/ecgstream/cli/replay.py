@@ -109,7 +109,8 @@ def _finding_line(finding: "Finding") -> str:
     rate = "   -" if finding.heart_rate_bpm is None else f"{finding.heart_rate_bpm:4.0f}"
     rhythm = finding.rhythm or "-"
     by_waves = finding.rhythm_probabilities
-    sure = f" {by_waves[rhythm]:.2f}" if by_waves and by_waves.get(rhythm) == max(by_waves.values()) else ""
+    is_likeliest = rhythm == max(by_waves, key=by_waves.__getitem__, default=None)
+    sure = f" {by_waves[rhythm]:.2f}" if is_likeliest else ""
     why = f" ({', '.join(finding.reasons)})" if finding.reasons else ""
     ventricular = sum(beat.kind == "V" for beat in finding.beats)
     return (
