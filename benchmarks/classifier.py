@@ -81,8 +81,8 @@ def network_served(model: model_folder.Model) -> Callable[[], int]:
     return served(model, scorer)
 
 
-def anew(network: Network) -> Callable[[], int]:
-    """Whole windows through the same encoder and heads."""
+def anew(network: Network, n_acute: int) -> Callable[[], int]:
+    """Whole windows through the same encoder and heads; the acute one judges the last `n_acute` frames."""
     signal = 200 * torch.randn(BATCH, WINDOW_S * FS_HZ)
     at = torch.arange(0, (WINDOW_S - 7) * 8, 8)  # frames of a beat a second
     figures = torch.randn(BATCH * len(at), len(one_beat.NAMES))
@@ -93,7 +93,7 @@ def anew(network: Network) -> Callable[[], int]:
         morphology, context = network.encoder(x)
         values = network.rhythm.values(context)
         network.rhythm.pool(values, torch.ones(BATCH, values.shape[1]))
-        network.acute(morphology[:, :, 0, -32:], torch.zeros(len(morphology)))
+        network.acute(morphology[:, :, 0, -n_acute:], torch.zeros(len(morphology)))
         network.beat(context[:, :, 0, at].transpose(1, 2).flatten(0, 1), figures)
         return BATCH
 
@@ -122,7 +122,7 @@ def main(folder: Path) -> None:
     ways = {
         "served, cached frames (ONNX Runtime)": served(model),
         "the same, nothing measured": network_served(model),
-        "same network, each window anew (torch eager)": anew(network),
+        "same network, each window anew (torch eager)": anew(network, model.spec.acute.frames),
         "Stanford's 34 layers, each window anew (torch eager)": stanfords(),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}

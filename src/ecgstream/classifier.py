@@ -66,12 +66,14 @@ class Scorer:
         self._level = np.zeros((n_slots, spec.scale_blocks), np.float64)
         self._scale = np.zeros(n_slots, np.float32)
         self._names = [n.name for n in model.graphs["encoder.onnx"].get_inputs()]
+        self._remembered = [np.empty((batch, *memory.shape[1:]), np.float32) for memory in self._memories]
         self._silence = self._after_silence()
 
     def reset(self, slot: int) -> None:
         """Forget a slot's stream: the next block is the first of a run, with silence before it."""
         self._n_frames[slot] = 0
         self._windows.reset(slot)
+        self._rhythm.reset(slot)
         self._trees[slot] = np.nan
 
     def _after_silence(self) -> list[NDArray[np.float32]]:
@@ -79,7 +81,7 @@ class Scorer:
         seconds = -(-self.spec.beat_field_samples // self.spec.fs_hz)
         memories = [np.zeros((1, *memory.shape[1:]), np.float32) for memory in self._memories]
         for _ in range(seconds):
-            memories = self._encoded(np.zeros((1, self.spec.fs_hz), np.float32), memories)[3:]
+            _, memories = self._encoded(np.zeros((1, self.spec.fs_hz), np.float32), memories)
         return [memory[0] for memory in memories]
 
     def step(
@@ -124,19 +126,24 @@ class Scorer:
         if first.size:
             for memory, silent in zip(self._memories, self._silence, strict=True):
                 memory[first] = silent
-        found = self._encoded(self._scaled(slots, blocks), [m[slots] for m in self._memories])
-        for memory, new in zip(self._memories, found[3:], strict=True):
+        remembered = [
+            memory.take(slots, axis=0, out=into[: len(slots)], mode="clip")
+            for memory, into in zip(self._memories, self._remembered, strict=True)
+        ]
+        frames, memories = self._encoded(self._scaled(slots, blocks), remembered)
+        for memory, new in zip(self._memories, memories, strict=True):
             memory[slots] = new
-        self._n_frames[slots] += found[2].shape[1]
-        return found[:3]
+        self._n_frames[slots] += self._step_frames
+        return frames
 
     def _encoded(
         self, scaled: NDArray[np.float32], memories: list[NDArray[np.float32]]
-    ) -> list[NDArray[np.float32]]:
-        """What the encoder makes of a second (n, 128) and its memories: three kinds of frames, then the new memories."""
+    ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+        """What the encoder makes of a second (n, 128) and its memories: three kinds of frames; and the memories after it."""
         feed = dict(zip(self._names, [scaled[:, None, :, None], *memories], strict=True))
-        found: list[NDArray[np.float32]] = self.model.graphs["encoder.onnx"].run(None, feed)
-        return found
+        rhythm, acute, told, *read = self.model.graphs["encoder.onnx"].run(None, feed)
+        after = [line[:, :, -reach:] for line, (_, reach) in zip(read, self.spec.memories, strict=True)]
+        return [rhythm, acute, told], after
 
     def _scaled(self, slots: NDArray[np.int64], blocks: NDArray[np.float32]) -> NDArray[np.float32]:
         """The blocks over their streams' running scale; the twin of `training.network.scaled`."""
@@ -163,7 +170,7 @@ class Scorer:
         """What network and trees say; the trees are asked again every `MEASURED_EVERY` seconds of the session."""
         horizon = self.spec.rhythm
         n_known = self._n_known(slots, horizon)
-        told = self._rhythm.push(slots, new, n_known // self._step_frames)
+        told = self._rhythm.push(slots, new, seconds, n_known // self._step_frames)
         is_warm = n_known >= horizon.min_frames
         is_due = (seconds % MEASURED_EVERY == MEASURED_EVERY - 1) | np.isnan(self._trees[slots, 0])
         asked = slots[is_warm & is_due]

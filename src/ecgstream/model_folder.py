@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from ecgstream.measurements import NAMES, one_beat
 
-FORMAT = 8
+FORMAT = 9
 GRAPHS = ("encoder.onnx", "beat.onnx", "beat-trees.onnx", "rhythm.onnx", "trees.onnx", "acute.onnx")
 
 

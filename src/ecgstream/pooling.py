@@ -1,9 +1,8 @@
 """What the rhythm head is told of a window, from sums that each second adds once.
 
 The head attends to, averages, spreads and peaks over the frames of 30 s (`training.network.RhythmHead.pooled`, the definition).
-All four are made of sums and maxima over frames, so a second's are taken when it comes, and a window's are those of its seconds:
-a thousand additions where the frames themselves would cost ten times as many. Seconds are added from the oldest to the newest, so
-the result doesn't depend on when a stream was taken up.
+All four are made of sums and maxima over frames, so a second's are taken when it comes, and a window's are those of its seconds. Which of
+these are added to which depends on their place in the session, so the result doesn't depend on when a stream was taken up.
 """
 
 from typing import Any
@@ -55,44 +54,78 @@ def _features(sums: Any, n_frames: int, out: Any) -> None:
 
 
 @numba.njit(cache=True)
+def _add(a: Any, b: Any, out: Any) -> None:
+    """The sums of two stretches of time together; `out` may be one of them."""
+    last = a.shape[0] - 1
+    for row in range(last):
+        for c in range(a.shape[1]):
+            out[row, c] = a[row, c] + b[row, c]
+    for c in range(a.shape[1]):
+        out[last, c] = max(a[last, c], b[last, c])
+
+
+@numba.njit(cache=True)
 def _push(
-    held: Any, at: Any, slots: NDArray[np.int64], values: Floats, n_known: NDArray[np.int64], out: Any
+    held: Any,
+    turns: Any,
+    slots: NDArray[np.int64],
+    values: Floats,
+    seconds: NDArray[np.int64],
+    n_known: NDArray[np.int64],
+    out: Any,
 ) -> None:
     n_seconds, n_rows, n_columns = held.shape[1:]
-    n_attentions = n_rows - 3
     window = np.empty((n_rows, n_columns), np.float32)
     for i in range(slots.size):
-        slot = slots[i]
-        at[slot] = (at[slot] + 1) % n_seconds
-        _sums(values[i], n_attentions, held[slot, at[slot]])
-        known = n_known[i]
-        if known == 0:
-            out[i] = 0.0
+        line, turn, at = held[slots[i]], turns[slots[i]], seconds[i] % n_seconds
+        if n_known[i] == 0:
+            line[at] = turn[:] = out[i] = 0.0
             continue
-        window[:] = 0.0
-        for back in range(known - 1, -1, -1):
-            second = held[slot, (at[slot] - back) % n_seconds]
-            for row in range(n_rows - 1):
-                for c in range(n_columns):
-                    window[row, c] += second[row, c]
-            for c in range(n_columns):
-                window[n_rows - 1, c] = max(window[n_rows - 1, c], second[n_rows - 1, c])
-        _features(window, known * values.shape[1], out[i])
+        _sums(values[i], n_rows - 3, line[at])
+        if at == 0:
+            turn[:] = 0.0
+        _add(turn, line[at], turn)
+        if at + 1 < n_seconds:
+            _add(line[at + 1], turn, window)
+            _features(window, n_known[i] * values.shape[1], out[i])
+        else:
+            _features(turn, n_known[i] * values.shape[1], out[i])
+            for k in range(n_seconds - 2, -1, -1):
+                _add(line[k], line[k + 1], line[k])
 
 
 class HeldSums:
-    """The sums of the last `n_seconds` of up to `n_slots` streams; memory is fixed at the start."""
+    """The sums of the last `n_seconds` of up to `n_slots` streams; memory is fixed at the start.
+
+    A stream's seconds go round in turns of `n_seconds`, which begin where the session's second divides by that. Of the present
+    turn its sum is kept, and each second for itself; when it ends, in the place of each, the sum from there to the end. So a
+    window is two sums, one of the turn before and one of the present turn.
+    """
 
     def __init__(self, n_slots: int, n_seconds: int, n_attentions: int, width: int) -> None:
-        self._held = np.zeros((n_slots, n_seconds, n_attentions + 3, width + 1), np.float32)
-        self._at = np.zeros(n_slots, np.int64)
+        shape = (n_attentions + 3, width + 1)
+        self._held = np.zeros((n_slots, n_seconds, *shape), np.float32)
+        self._turns = np.zeros((n_slots, *shape), np.float32)
 
-    def push(self, slots: NDArray[np.int64], values: Floats, n_known: NDArray[np.int64]) -> Floats:
+    def reset(self, slot: int) -> None:
+        """Forget a slot's stream."""
+        self._held[slot] = self._turns[slot] = 0.0
+
+    def push(
+        self,
+        slots: NDArray[np.int64],
+        values: Floats,
+        seconds: NDArray[np.int64],
+        n_known: NDArray[np.int64],
+    ) -> Floats:
         """Take the next second's values of some streams, (n, frames, attentions + width); what the head is told of the last `n_known`
-        (n,) seconds of each, (n, features); zeros where none is known."""
-        n_rows, n_columns = self._held.shape[2:]
+        (n,) seconds of each, (n, features); zeros where none is known.
+
+        seconds: (n,), of the session; since the reset one follows the other. The first ones may be unknown, no later one.
+        """
+        n_rows, n_columns = self._turns.shape[1:]
         out = np.empty((len(slots), n_rows, n_columns - 1), np.float32)
-        _push(self._held, self._at, slots, values, n_known, out)
+        _push(self._held, self._turns, slots, values, seconds, n_known, out)
         return out.reshape(len(slots), -1)
 
 

@@ -24,7 +24,7 @@ from ecgstream.training import course, folds, learn, splits  # noqa: E402
 from ecgstream.training.calibrate import LABELS, Calibration  # noqa: E402
 from ecgstream.training.card import write_card  # noqa: E402
 from ecgstream.training.network import FIRST, RHYTHMS, Network, Shape, scaled  # noqa: E402
-from ecgstream.training.streaming import StreamingNetwork  # noqa: E402
+from ecgstream.training.streaming import AcutePool, StreamingNetwork  # noqa: E402
 from ecgstream.training.trees import measured_whole  # noqa: E402
 from ecgstream.whole_record import score_record  # noqa: E402
 from packed import record  # noqa: E402
@@ -51,7 +51,8 @@ def test_frames_of_a_stream_are_those_of_the_whole_signal() -> None:
     rhythm, acute = [], []
     with torch.no_grad():
         for second in x.split(128, dim=3):
-            values, frames, _, *memories = streaming(second.transpose(2, 3), *memories)
+            values, frames, _, *read = streaming(second.transpose(2, 3), *memories)
+            memories = [line[:, :, -old.shape[2] :] for line, old in zip(read, memories, strict=True)]
             rhythm.append(values)
             acute.append(frames)
         morphology, context = network.encoder(x[..., FIRST:])
@@ -63,6 +64,15 @@ def test_frames_of_a_stream_are_those_of_the_whole_signal() -> None:
     )
     torch.testing.assert_close(acute_frames, morphology.squeeze(2).transpose(1, 2), rtol=0, atol=1e-5)
     torch.testing.assert_close(rhythm_frames, expected, rtol=0, atol=1e-5)
+
+
+def test_the_acute_head_that_serves_says_what_the_trained_one_does() -> None:
+    head, level = lively(Network(SMALL)).acute, torch.tensor([-2.0, 0.0, 1.5])
+    frames = 3 * torch.rand(3, 10, SMALL.levels[-1])
+    with torch.no_grad():
+        served = AcutePool(head, 1.3)(frames, level)
+        trained = torch.softmax(head(frames.transpose(1, 2), level) / 1.3, 1)
+    torch.testing.assert_close(served, trained, rtol=0, atol=1e-6)
 
 
 def test_a_window_scored_alone_gives_the_frames_that_the_stream_holds() -> None:

@@ -25,6 +25,7 @@ from ecgstream.measurements.waves import (
     T_WAVE,
     WIDTH,
     alike,
+    correlation,
     cut,
     extremes,
     farthest,
@@ -101,11 +102,10 @@ def _odd(beats: Any, qrs: Any, out: Any) -> None:
         if qrs[k] < 0.8:
             unlike[n] = k
             n += 1
-    found = np.empty(1)
     for i in range(min(n, MAX_ODD)):
         for j in range(i + 1, min(n, MAX_ODD)):
-            alike(beats[unlike[j] : unlike[j] + 1], beats[unlike[i]], QRS, found)
-            most = found[0] if math.isnan(most) else max(most, found[0])
+            found = correlation(beats[unlike[j], QRS[0] : QRS[1]], beats[unlike[i], QRS[0] : QRS[1]])
+            most = found if math.isnan(most) else max(most, found)
     out[0], out[1], out[2], out[3] = n, n_90, n / len(beats), most
 
 
@@ -207,7 +207,7 @@ def _rest(x: Any, peaks: Any, whole: Any, template: Any, size: float, out: Any) 
             beat += 1
         between = i >= until
         value = rest[i] if between else 0.0
-        y = B0 * (value - x2) - A1 * y1 - A2 * y2
+        y = B0 * (value - x2) - A2 * y2 - A1 * y1
         x2, x1, y2, y1 = x1, value, y1, y
         if between:
             n += 1

@@ -29,7 +29,8 @@ def measure_noise(x: NDArray[np.float32], n_peaks: int, out: Any) -> None:
     )
     mean = 0.0
     for i in range(n_seconds * FS_HZ):
-        mean += x[i] / (n_seconds * FS_HZ)
+        mean += x[i]
+    mean /= n_seconds * FS_HZ
     m2 = m3 = m4 = 0.0
     for s in range(n_seconds):
         p = d1 = d2 = h = 0.0

@@ -67,7 +67,7 @@ def export(
     channels = network.shape.levels[-1]
     memories = streaming.memories(3)
     names = [f"memory{i}" for i in range(len(memories))]
-    outputs = ["rhythm", "acute", "beat", *(f"new{i}" for i in range(len(memories)))]
+    outputs = ["rhythm", "acute", "beat", *(f"read{i}" for i in range(len(memories)))]
     _graph(streaming, (example_block(3), *memories), ["x", *names], outputs, out / "encoder.onnx")
     beat_width = network.beat.told.out_features
     _graph(

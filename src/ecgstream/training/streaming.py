@@ -1,11 +1,12 @@
 """The network as it is served: one second in, eight frames out, the last inputs of each convolution carried along.
 
-Every convolution of kernel `k` and stride `s` keeps its last `k - s` inputs. Fed from zeros, the
+Every convolution of kernel `k` and stride `s` remembers its last `k - s` inputs. Fed from zeros, the
 frames that would read before the stream's start are void; all later ones are those of the unpadded encoder on the signal from sample
 `FIRST` on (so that frames end on multiples of 16 samples), each computed once.
 
-Between the convolutions a signal stands as (n, 1, time, channels): what is remembered is put before it and cut from its end as one
-block, which took a third of the graph's time where the channels stood before the time.
+Between the convolutions a signal stands as (n, 1, time, channels): what is remembered is put before it as one
+block, which took a third of the graph's time where the channels stood before the time. What to remember next is the end of the line that
+a convolution reads; the line is given whole, since who keeps its end copies that anyway.
 """
 
 import math
@@ -34,7 +35,8 @@ def reach(convolution: nn.Conv2d) -> int:
 
 class StreamingNetwork(nn.Module):
     """`forward(x, *memories)`: scaled signal (n, 1, 128 * seconds, 1) and what each convolution remembers, (n, 1, reach, channels) ->
-    rhythm values, morphology frames, what the beat head is told (each (n, 8 * seconds, channels)), then the new memories."""
+    rhythm values, morphology frames, what the beat head is told (each (n, 8 * seconds, channels)), then what each convolution read,
+    (n, 1, reach + time, channels): its last `reach` inputs are to be remembered."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -56,29 +58,28 @@ class StreamingNetwork(nn.Module):
 
     def forward(self, x: Tensor, *memories: Tensor) -> tuple[Tensor, ...]:
         old = list(memories)
-        new: list[Tensor] = []
+        read: list[Tensor] = []
         encoder = self.network.encoder
-        x = _convolved(encoder.stem, self._line(x, self.convolutions()[0], old, new))
+        x = _convolved(encoder.stem, self._line(x, old, read))
         for layer in encoder.levels:
-            x = self._layer(x, layer, old, new)
+            x = self._layer(x, layer, old, read)
         morphology = x
         for layer in encoder.context:
-            x = self._layer(x, layer, old, new)
+            x = self._layer(x, layer, old, read)
         told = self.network.beat.told(x.squeeze(1))
-        return (self.network.rhythm.values(_channels_first(x)), morphology.squeeze(1), told, *new)
+        return (self.network.rhythm.values(_channels_first(x)), morphology.squeeze(1), told, *read)
 
-    def _layer(self, x: Tensor, layer: nn.Module, old: list[Tensor], new: list[Tensor]) -> Tensor:
+    def _layer(self, x: Tensor, layer: nn.Module, old: list[Tensor], read: list[Tensor]) -> Tensor:
         if isinstance(layer, Residual):
-            line = self._line(x, layer.separable.depthwise, old, new)
+            line = self._line(x, old, read)
             centre = line[:, :, layer.crop : line.shape[2] - layer.crop]
             return centre + _convolved(layer.separable, line)
         assert isinstance(layer, Separable)
-        return _convolved(layer, self._line(x, layer.depthwise, old, new))
+        return _convolved(layer, self._line(x, old, read))
 
-    def _line(self, x: Tensor, convolution: nn.Conv2d, old: list[Tensor], new: list[Tensor]) -> Tensor:
-        line = torch.cat([old.pop(0), x], dim=2)
-        new.append(line[:, :, line.shape[2] - reach(convolution) :])
-        return line
+    def _line(self, x: Tensor, old: list[Tensor], read: list[Tensor]) -> Tensor:
+        read.append(torch.cat([old.pop(0), x], dim=2))
+        return read[-1]
 
 
 def _channels_first(x: Tensor) -> Tensor:
@@ -139,14 +140,25 @@ class RhythmVerdict(nn.Module):
 
 
 class AcutePool(nn.Module):
-    """The last morphology frames (n, frames, channels) and the signal's level (n,) -> probabilities (n, classes)."""
+    """The last morphology frames (n, frames, channels) and the signal's level (n,) -> probabilities (n, classes).
+
+    `AcuteHead` on frames as a stream holds them. Mean and spread are products: ONNX Runtime's means over the middle axis
+    differ in the last bit between one stream and many.
+    """
 
     def __init__(self, head: AcuteHead, temperature: float) -> None:
         super().__init__()
         self.head, self.temperature = head.eval(), temperature
 
     def forward(self, values: Tensor, level: Tensor) -> Tensor:
-        return torch.softmax(self.head(values.transpose(1, 2), level) / self.temperature, 1)
+        project = self.head.project
+        shown = torch.relu(nn.functional.linear(values, project.weight[:, :, 0], project.bias))
+        share = shown.new_full((1, shown.shape[1]), 1.0 / shown.shape[1])
+        mean = share @ shown
+        deviation = shown - mean
+        spread = torch.sqrt(share @ (deviation * deviation) + 1e-6)
+        told = torch.cat([mean[:, 0], spread[:, 0], shown.amax(1), level.unsqueeze(1)], dim=1)
+        return torch.softmax(self.head.classify(told) / self.temperature, 1)
 
 
 def example_block(n: int) -> Tensor:
