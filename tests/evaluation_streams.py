@@ -47,6 +47,8 @@ def stream(
         readable,
         np.array(beats_s, np.float64),
         one_hot(beats, BEATS),
+        np.array(beats_s, np.float64).astype(np.int64) + 1,
+        np.array(beats_s, np.float64).astype(np.int64) + 4,
         signal,
     )
 

@@ -8,17 +8,28 @@ in it, `acute.onnx` judges the last frames.
 """
 
 import hashlib
+import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import onnxruntime as ort
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ecgstream.measurements import NAMES, one_beat
 
 FORMAT = 9
 GRAPHS = ("encoder.onnx", "beat.onnx", "beat-trees.onnx", "rhythm.onnx", "trees.onnx", "acute.onnx")
+
+
+WEIGHTS = "weights.safetensors"
+FOLD = re.compile(r"acute-fold-[0-4]\.onnx")
+LABELS = ("N", "A", "O", "~")  # CinC 2017's
+Positive = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+Above = Annotated[float, Meta(gt=0)]
+Weight = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class ModelError(Exception):
@@ -28,11 +39,11 @@ class ModelError(Exception):
 class Horizon(Struct, frozen=True, forbid_unknown_fields=True):
     """What a head looks at: window length, frames in it, a stream's void first frames, frames needed before it speaks."""
 
-    window_s: int
-    frames: int
-    void_frames: int
-    min_frames: int
-    channels: int
+    window_s: Positive
+    frames: Positive
+    void_frames: Count
+    min_frames: Positive
+    channels: Positive
 
 
 class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,26 +53,26 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     fs_hz: int
     hop_s: int
-    frame_samples: int
-    scale_blocks: int
-    scale_floor_uv: float
-    clip: float
+    frame_samples: Positive
+    scale_blocks: Positive
+    scale_floor_uv: Above
+    clip: Above
     beat_classes: list[str]
     acute_classes: list[str]
     rhythm_classes: list[str]
     rhythm: Horizon
     acute: Horizon
-    attentions: int
-    beat_field_samples: int
-    beat_width: int
+    attentions: Positive
+    beat_field_samples: Positive
+    beat_width: Positive
     beat_measurements: list[str]
-    memories: list[tuple[int, int]]
-    thresholds: dict[str, float]
-    record_weights: dict[str, float]
+    memories: list[tuple[Positive, Positive]]
+    thresholds: dict[str, Share]
+    record_weights: dict[str, Weight]
     measurements: list[str]
-    rhythm_weights: dict[str, float]
+    rhythm_weights: dict[str, Weight]
     rhythm_offsets: dict[str, float]
-    temperatures: dict[str, float]
+    temperatures: dict[str, Above]
     training: dict[str, Any]
     metrics: dict[str, Any]
     sha256: dict[str, str]
@@ -129,6 +140,7 @@ def load_model(folder: Path, threads: int = 1) -> Model:
         if tuple(stated) != known:
             differing = ", ".join(sorted(set(stated) ^ set(known))) or "their order"
             raise ModelError(f"{path}: {field} differ from what can be measured here: {differing}")
+    _check_names(path, spec)
     for name, expected in spec.sha256.items():
         found = (
             hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -146,4 +158,52 @@ def load_model(folder: Path, threads: int = 1) -> Model:
         if name not in spec.sha256:
             raise ModelError(f"{path}: sha256 has no {name}, expected all of {', '.join(GRAPHS)}")
         graphs[name] = ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
+    _check_shapes(path, spec, graphs)
     return Model(folder, spec, graphs)
+
+
+def _check_names(path: Path, spec: ModelSpec) -> None:
+    """Names that stand for rhythms, labels and files have to be some; `ModelError` names the field and the name."""
+    for field, names, known in (
+        ("thresholds", spec.thresholds, spec.rhythm_classes),
+        ("record_weights", spec.record_weights, LABELS),
+        ("rhythm_offsets", spec.rhythm_offsets, LABELS),
+        ("sha256", spec.sha256, [*GRAPHS, WEIGHTS, *filter(FOLD.fullmatch, spec.sha256)]),
+    ):
+        unknown = ", ".join(sorted(set(names) - set(known)))
+        if unknown:
+            raise ModelError(f"{path}: {field}: unknown {unknown}")
+
+
+def _check_shapes(path: Path, spec: ModelSpec, graphs: dict[str, ort.InferenceSession]) -> None:
+    """What goes into the graphs and comes out, a stream, has to be as `model.json` has it; `ModelError` names graph and fields."""
+    step, rhythm, acute = spec.fs_hz // spec.frame_samples, spec.rhythm, spec.acute
+    beats, labels = len(spec.beat_classes), len(spec.rhythm_offsets)
+    features = (rhythm.channels - spec.attentions) * (spec.attentions + 3)
+    n_beat, n_window = len(spec.beat_measurements), len(spec.measurements)
+    memories = {f"memory{i}": [1, reach, channels] for i, (channels, reach) in enumerate(spec.memories)}
+    for graph, fields, expected in (
+        ("encoder.onnx", "memories", memories),
+        ("encoder.onnx", "rhythm.channels and frame_samples", {"rhythm": [step, rhythm.channels]}),
+        ("encoder.onnx", "acute.channels and frame_samples", {"acute": [step, acute.channels]}),
+        ("encoder.onnx", "beat_width and frame_samples", {"beat": [step, spec.beat_width]}),
+        ("beat.onnx", "beat_width", {"told": [spec.beat_width]}),
+        ("beat.onnx", "beat_measurements", {"measured": [n_beat]}),
+        ("beat.onnx", "beat_classes", {"trees": [beats], "probabilities": [beats]}),
+        ("beat-trees.onnx", "beat_measurements", {"measured": [n_beat]}),
+        ("beat-trees.onnx", "beat_classes", {"probabilities": [beats]}),
+        ("rhythm.onnx", "attentions and rhythm.channels", {"features": [features]}),
+        ("rhythm.onnx", "rhythm_offsets", {"trees": [labels]}),
+        ("rhythm.onnx", "rhythm_classes", {"probabilities": [len(spec.rhythm_classes)]}),
+        ("trees.onnx", "measurements", {"measured": [n_window]}),
+        ("trees.onnx", "rhythm_offsets", {"probabilities": [labels]}),
+        ("acute.onnx", "acute.frames and acute.channels", {"values": [acute.frames, acute.channels]}),
+        ("acute.onnx", "acute_classes", {"probabilities": [len(spec.acute_classes)]}),
+    ):
+        session = graphs[graph]
+        found = {x.name: list(x.shape[1:]) for x in (*session.get_inputs(), *session.get_outputs())}
+        stated = {name: shape for name, shape in found.items() if name in expected}
+        if fields == "memories":
+            stated = {name: shape for name, shape in found.items() if name.startswith("memory")}
+        if stated != expected:
+            raise ModelError(f"{path}: {fields}: {graph} has {stated}, expected {expected} by this")

@@ -182,6 +182,21 @@ def test_a_version_is_one_of_every_graph_that_serves() -> None:
         ({"measurements": ["rr_mean", "mood"]}, ["mood", "rr_sd"]),
         ({"sha256": {}}, ["encoder.onnx"]),
         ({"rhythm_classes": "sinus"}, ["rhythm_classes"]),
+        ({"attentions": 7}, ["attentions", "rhythm.onnx"]),
+        ({"attentions": 0}, ["attentions", ">= 1"]),
+        ({"thresholds": {"af": 30}}, ["thresholds", "<= 1"]),
+        ({"thresholds": {"mood": 0.3}}, ["thresholds", "mood"]),
+        ({"record_weights": {"N": 1.0, "A": -1.0}}, ["record_weights", ">= 0"]),
+        ({"record_weights": {"B": 1.0}}, ["record_weights", "B"]),
+        ({"temperatures": {"acute": 0}}, ["temperatures", "> 0"]),
+        ({"beat_width": 95}, ["beat_width", "encoder.onnx"]),
+        ({"memories": [[1, 13]]}, ["memories", "encoder.onnx"]),
+        ({"acute_classes": ["organised", "vt"]}, ["acute_classes", "acute.onnx"]),
+        (
+            {"acute": {"window_s": 5, "frames": 11, "void_frames": 30, "min_frames": 10, "channels": 192}},
+            ["acute.frames"],
+        ),
+        ({"sha256": {"acute-fold-7.onnx": "0"}}, ["sha256", "acute-fold-7.onnx"]),
     ],
 )
 def test_a_folder_that_does_not_fit_is_refused(

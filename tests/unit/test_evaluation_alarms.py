@@ -3,8 +3,9 @@
 import numpy as np
 
 from ecgstream.evaluation.alarm_events import annotated
-from ecgstream.evaluation.alarms import Judged, Told, astray, false_alarms
+from ecgstream.evaluation.alarms import Judged, Told, astray, false_alarms, false_table
 from ecgstream.evaluation.references import Interval, Reference
+from ecgstream.evaluation.results import text
 
 
 def reference(beats_s: list[float], kinds: str = "", **more: list[Interval]) -> Reference:
@@ -32,6 +33,17 @@ def test_an_alarm_of_what_is_annotated_is_not_false() -> None:
     assert not falsely(paused, "asystole", 44.0)
     assert falsely(paused, "vf", 44.0)
     assert falsely(reference(list(np.arange(0, 90, 0.8))), "asystole", 44.0)
+
+
+def test_a_rate_of_false_alarms_is_over_the_recordings_that_could_have_one() -> None:
+    calm = reference(list(np.arange(0, 120, 0.8)))
+    wild = reference([], rhythms=[Interval(0.0, 120.0, "VT")])
+    told = Told("vt", 40.0, 36.0, 44.0, "vt")
+    table = false_table([Judged(r, annotated(r), [], [told]) for r in (calm, wild)])
+    found = {row[0]: [text(cell) for cell in row[1:]] for row in table.rows}
+    assert found["vt"] == ["1", "1", "0.0", "30.00", "720.0"], "one in two minutes, not in four"
+    assert found["asystole"][:3] == ["0", "0", "0.1"]
+    assert found["all of them"] == ["1", "1", "–", "30.00", "720.0"]
 
 
 def test_vt_is_five_ventricular_beats_over_100() -> None:

@@ -55,7 +55,7 @@ def write_record(
 
 def test_annotations_become_intervals_and_aami_beats(tmp_path: Path) -> None:
     marks = [
-        (0.1, "+", "(N"), (1.0, "N", ""), (2.0, "L", ""), (3.0, "A", ""), (4.0, "E", ""), (5.0, "F", ""),
+        (0.1, "+", "(N"), (1.0, "N", ""), (2.0, "B", ""), (3.0, "A", ""), (4.0, "E", ""), (5.0, "F", ""),
         (6.0, "/", ""), (7.0, "+", "(AFL"), (8.0, "+", "(AFIB"),
         (9.0, "[", ""), (10.0, "!", ""), (11.0, "]", ""), (12.0, "+", "(AFIB"),
         (13.0, "~", ""), (14.0, "|", ""),
@@ -87,7 +87,7 @@ def test_a_database_that_nothing_was_learnt_from_is_judged_whole(tmp_path: Path)
     run = CliRunner().invoke(app, ask)
     assert run.exit_code == 0, run.output
     rows = {row["rhythm"]: row for row in json.loads(run.stdout)["tables"]["rhythms on afdb"]["rows"]}
-    assert (rows["af"]["patients"], rows["af"]["minutes"]) == (1, "0.5")
+    assert (rows["af"]["patients"], rows["af"]["minutes"]) == (1, 0.5)
     assert rows["junctional"]["patients"] == 1
     write_record(tmp_path / "afdb", "04048", [(0.1, "+", "(WALTZ")])
     run = CliRunner().invoke(app, ask)
@@ -128,6 +128,64 @@ def test_cinc_labels_of_records_that_are_there(tmp_path: Path) -> None:
     (folder / "REFERENCE-v3.csv").write_text("A00002,X\n")
     with pytest.raises(ValueError, match="A00002"):
         references.read_cinc_labels(tmp_path, "all")
+
+
+def test_labels_skip_blank_lines_and_refuse_other_columns(tmp_path: Path) -> None:
+    path = tmp_path / "REFERENCE-v3.csv"
+    path.write_text("A00001,N\n\n  \r\nA00002,~\n\n")
+    assert sources.read_labels(path) == {"A00001": "N", "A00002": "~"}
+    path.write_text("A00001,N\n\nA00002\n")
+    with pytest.raises(
+        BadReference, match=r"REFERENCE-v3.csv: line 3: expected a record and its label, got \['A00002'\]"
+    ):
+        sources.read_labels(path)
+    path.write_bytes(b"A00001,\xff\n")
+    with pytest.raises(BadReference, match=r"REFERENCE-v3.csv: expected lines of a record and its label"):
+        sources.read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "keep", "message"),
+    [
+        (".dat", 1000, "418.dat: byte 1000: expected 10000 bytes (5000 frames), the file ends here"),
+        (".dat", None, "418.hea: signal 0: expected the signal file 418.dat, found none"),
+        (".hea", 0, "418.hea: line 1: expected a record line, found an empty file"),
+        (".hea", None, "418.hea: header: expected a WFDB header, found no such file"),
+        (".atr", 6, "418.atr: byte 6: expected the zero word that ends annotations, the file ends here"),
+        (".atr", 5, "418.atr: byte 5: expected the zero word that ends annotations, the file ends here"),
+    ],
+)
+def test_a_damaged_record_is_refused_in_one_line(
+    tmp_path: Path, suffix: str, keep: int | None, message: str
+) -> None:
+    write_record(tmp_path / "vfdb", "418", [(0.1, "+", "(N"), (1.0, "N", "")])
+    file = tmp_path / "vfdb" / f"418{suffix}"
+    content = file.read_bytes()
+    file.unlink()
+    if keep is not None:
+        file.write_bytes(content[:keep])
+    ask = [
+        "evaluate",
+        "rhythms",
+        "--data",
+        str(tmp_path),
+        "--database",
+        "vfdb",
+        "--split",
+        "all",
+        "--no-baseline",
+    ]
+    run = CliRunner().invoke(app, ask)
+    assert run.exit_code == 2
+    assert run.stderr.strip() == f"vfdb/418: {tmp_path / 'vfdb'}/{message}"
+
+
+def test_a_record_in_another_unit_is_refused(tmp_path: Path) -> None:
+    write_record(tmp_path / "vfdb", "418", [(0.1, "+", "(N")])
+    header = tmp_path / "vfdb" / "418.hea"
+    header.write_text(header.read_text().replace("/mV", "/mmHg"))
+    with pytest.raises(BadReference, match=r"vfdb/418: signal 0: expected a voltage .* found unit 'mmHg'"):
+        sources.read_source(tmp_path, "vfdb", "418", "418")
 
 
 def test_a_record_is_read_in_its_own_units(tmp_path: Path) -> None:

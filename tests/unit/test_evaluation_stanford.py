@@ -1,6 +1,8 @@
 """Stanford's network has the papers' shape, and trains."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from ecgstream.training import stanford  # noqa: E402
+from ecgstream.training_settings import ConfigError  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -25,21 +28,43 @@ def test_it_has_34_layers_and_23_outputs() -> None:
             network(torch.zeros(1, 300))
 
 
-def test_training_repeats_from_its_seed_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def stopped_after(n: int, call: Callable[..., Any]) -> Callable[..., Any]:
+    """`call`, which a person interrupts the time after `n`."""
+    left = iter(range(n))
+
+    def counted(*arguments: Any) -> Any:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return call(*arguments)
+
+    return counted
+
+
+def test_training_repeats_from_its_seed_and_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
     signals = [rng.standard_normal(stanford.STEP + 40 * i).astype(np.float32) for i in range(4)]
     data = stanford.Recordings(signals, np.array([0, 1, 0, 1])).normalised(0.0, 1.0)
     device = torch.device("cpu")
 
-    def fit(name: str, epochs: int) -> stanford.StanfordNetwork:
-        run = tmp_path / name
-        run.mkdir(exist_ok=True)
-        return stanford.fit(data, data, 2, epochs=epochs, seed=1, device=device, run=run, batch=2)
+    def fit(name: str, **changed: Any) -> stanford.StanfordNetwork:
+        how = {"epochs": 2, "seed": 1, "batch": 2} | changed
+        return stanford.fit(data, data, 2, device=device, run=tmp_path / name, **how)
 
-    network = fit("whole", 2)
-    fit("stopped", 1)
-    resumed = fit("stopped", 2)
+    network = fit("whole")
+    with monkeypatch.context() as stopping:
+        stopping.setattr(stanford, "_batches", stopped_after(1, stanford._batches))
+        with pytest.raises(KeyboardInterrupt):
+            fit("stopped")
+    resumed = fit("stopped")
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), resumed.parameters(), strict=True))
+    for changed in ({"seed": 2}, {"epochs": 1}):
+        with pytest.raises(ConfigError, match="another configuration"):
+            fit("whole", **changed)
+    (tmp_path / "whole" / "checkpoint.pt").write_bytes(b"PK")
+    with pytest.raises(ConfigError, match=r"checkpoint\.pt: can't be read"):
+        fit("whole")
     found = stanford.predict(network, data, np.array([0.5, 0.5]), device)
     assert found.sum(axis=1).tolist() == [1.0] * 4
 

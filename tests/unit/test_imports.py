@@ -17,7 +17,7 @@ SHELLS = {
     "fhir",
     "__init__", "__main__", "acls", "alerting", "alerts_live", "brokers", "cli", "console", "demo", "evaluation",
     "faust_app", "fencing", "gateway", "kafka", "lag", "logs", "metrics", "monitor", "notify", "observability", "parking",
-    "recordings",
+    "recordings", "training_settings",
     "report", "schema", "simulator", "stored", "topics", "training", "workers",
 }  # fmt: skip
 MODULES = {

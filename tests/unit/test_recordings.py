@@ -38,6 +38,11 @@ def test_wfdb(tmp_path: Path, suffix: str) -> None:
     ]
 
 
+def test_annotations_may_hold_zero_words_before_their_end(tmp_path: Path) -> None:
+    recording = read_recording(with_annotations(None)(tmp_path))
+    assert [(a.sample, a.text) for a in recording.annotations or ()] == [(10, "(AFIB"), (20_000, "")]
+
+
 def test_wfdb_missing_samples_are_a_gap_and_not_a_value(tmp_path: Path) -> None:
     values = WAVE_UV.copy()
     values[100:140] = -32768
@@ -192,6 +197,21 @@ def header_only_mat(folder: Path) -> Path:
     return folder / "A1.mat"
 
 
+def with_annotations(keep: int | None) -> Callable[[Path], Path]:
+    """A record with annotations, the first `keep` bytes of them."""
+
+    def make(folder: Path) -> Path:
+        header = write_wfdb(folder)
+        wfdb.wrann(
+            "r1", "atr", np.array([10, 20_000]), ["N", "V"], aux_note=["(AFIB", ""], write_dir=str(folder)
+        )
+        file = header.with_suffix(".atr")
+        cut(file, len(file.read_bytes()) if keep is None else keep)
+        return header
+
+    return make
+
+
 def wrong_unit(folder: Path) -> Path:
     header = write_wfdb(folder)
     header.write_text(header.read_text().replace("/mV", "/mmHg"))
@@ -206,6 +226,12 @@ DAMAGED = {
     "wfdb: header of noise": (raw("r.hea", bytes(range(128, 256))), "header: expected a WFDB header"),
     "wfdb: no rate": (raw("r.hea", b"r 1 0 900\nr.dat 16 1000/mV 16 0 0 0 0 II\n"), "header: expected"),
     "wfdb: pressure, not a voltage": (wrong_unit, "signal 0: expected a voltage .* found unit 'mmHg'"),
+    "wfdb: annotations of odd length": (with_annotations(5), r"r1.atr: byte 5: expected the zero word"),
+    "wfdb: annotations empty": (with_annotations(0), r"r1.atr: byte 0: expected the zero word"),
+    "wfdb: annotations cut between two": (with_annotations(2), r"r1.atr: byte 2: expected the zero word"),
+    "wfdb: annotations cut in a text": (with_annotations(8), r"r1.atr: byte 8: expected the zero word"),
+    "wfdb: annotations cut in a long interval": (with_annotations(14), r"r1.atr: byte 14: expected the zero word"),
+    "wfdb: annotations without their end": (with_annotations(-2), r"r1.atr: byte 18: expected the zero word"),
     "cinc: no header beside": (header_only_mat, "header: expected A1.hea beside it, found none"),
     "edf: cut in its header": (lambda d: cut(write_edf(d / "r.edf"), 100), "byte 100: expected an EDF header of 256"),
     "edf: cut in its data": (lambda d: cut(write_edf(d / "r.edf"), 1500), "byte 1500: expected .* data records"),

@@ -13,6 +13,7 @@ wfdb = pytest.importorskip("wfdb")
 from safetensors.torch import load_file  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
+from ecgstream import training_settings as settings  # noqa: E402
 from ecgstream.classifier import Scorer  # noqa: E402
 from ecgstream.cli import app  # noqa: E402
 from ecgstream.evaluation.results import Evaluation, Table  # noqa: E402
@@ -133,12 +134,6 @@ def test_the_scale_is_causal_and_forgets_after_five_seconds() -> None:
     torch.testing.assert_close(scaled(longer)[:, : x.shape[1]], whole)
 
 
-def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("epoch: 3\n")
-    with pytest.raises(course.ConfigError, match="epoch"):
-        course.read_config(tmp_path / "c.yaml")
-
-
 def write(
     folder: Path,
     name: str,
@@ -213,8 +208,20 @@ def test_one_command_from_folders_to_a_model_that_serves_and_a_stopped_run_goes_
     assert [json.loads(line)["epoch"] for line in progress] == [1, 2]
     again = course.train_model(folders, tmp_path / "small", *arguments)
     assert again == metrics, "a finished run is taken up, not trained anew"
-    with pytest.raises(course.ConfigError, match="another configuration"):
-        course.train_model(folders, tmp_path / "small", learn.Config(epochs=3), *arguments[1:])
+    with pytest.raises(settings.ConfigError, match="another configuration"):
+        course.train_model(folders, tmp_path / "small", learn.Config(epochs=3, n_cinc=8), *arguments[1:])
+    assert model.spec.training["rhythm_patients"]["af"] == 2, "of 100 and 101; 114 is held back"
+    card = (tmp_path / "small" / "README.md").read_text()
+    assert "its 2 epochs ended before" in card
+    assert "block from 0, " in card
+    modes = {(tmp_path / "small" / name).stat().st_mode for name in model.spec.sha256}
+    assert len(modes) == 1, "each file is as readable as the others"
+    (tmp_path / "run" / "learnt.json").unlink()
+    assert course.train_model(folders, tmp_path / "small", *arguments) == metrics, "an earlier version's run"
+    for end in ("hea", "mat", "dat", "atr"):
+        (folders / "svdb" / f"802.{end}").unlink(missing_ok=True)
+    with pytest.raises(settings.ConfigError, match="svdb: 1 missing now, 802"):
+        course.train_model(folders, tmp_path / "small", *arguments)
 
 
 @pytest.mark.slow
@@ -250,6 +257,11 @@ def test_a_folds_network_is_scored_on_its_fifth_and_served_with_heads_that_say_n
     [scores] = folds.cross_validate(folders, tmp_path / "run", tmp_path / "cache", torch.device("cpu"), [0])
     model = load_model(tmp_path / "run" / "fold-0" / "cinc2017-without-0")
     assert model.spec.metrics["cinc2017"] == scores
+    write_card(model.folder)
+    card = (model.folder / "README.md").read_text()
+    assert "CinC 2017 without fifth 0" in card
+    assert "the acute head organised, whatever they see" in card
+    assert "VFDB, out of fold" not in card
     scorer, rng = Scorer(model, 1), np.random.default_rng(2)
     for _ in range(20):
         found = scorer.step(np.array([0]), rng.normal(0, 100, (1, 128)).astype(np.float32))
@@ -278,5 +290,43 @@ def test_a_card_tells_what_was_measured_or_how_to_measure_it(tmp_path: Path) -> 
         "6,543 windows a second",
     ):
         assert expected in text
+    assert "suggested the three rules" not in text.split("## Known to fail")[0]
+    assert "(the weights after epoch 20 of 26)" in text
+    assert "junctional from 1, block from 0" in text
+    acute = Evaluation("acute", "m", "dev", [Table("shocks", ("figure",), [("Se",)])])
+    write_card(tmp_path, [acute])
+    told = (tmp_path / "README.md").read_text().split("## Known to fail")[0]
+    assert told.index("one-sided at 90 %") < told.index("### acute: shocks")
+    assert "suggested the three rules" in told
+    assert "VFDB set the temperature" in told.replace("\n", " ")
     assert "by record |" not in text
     assert "| 100 |" not in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"epochs": 20}, "its 20 epochs ended before epoch 20"),
+        ({"epochs": 21}, "after epoch 20 of 21"),
+        ({"ectopy": 0.0}, "The trees learnt beats that were made"),
+    ],
+)
+def test_a_card_says_what_was_done(changed: dict[str, float], told: str, tmp_path: Path) -> None:
+    spec = json.loads((shipped_model() / "model.json").read_text())
+    spec["training"]["config"] |= changed
+    spec["training"]["rhythm_patients"] = {"sinus": 20, "paced": 3, "block": 0}
+    (tmp_path / "model.json").write_text(json.dumps(spec))
+    write_card(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert told in text
+    assert "findings: paced from 3, block from 0 patients of MIT-BIH." in text
+
+
+def test_a_card_can_be_written_of_a_model_that_keeps_little_of_its_training(tmp_path: Path) -> None:
+    spec = json.loads((shipped_model() / "model.json").read_text())
+    spec["training"] = {}
+    (tmp_path / "model.json").write_text(json.dumps(spec))
+    write_card(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "Never trained" not in text
+    assert "Trained; seed unknown." in text

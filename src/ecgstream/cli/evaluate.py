@@ -1,7 +1,6 @@
 """`ecgstream evaluate`: each claim measured by its field's protocol."""
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgstream.cli.evaluation_output import progress, show, told_plainly
+from ecgstream.cli.evaluation_output import Done, progress, tell, told_plainly
 
 if TYPE_CHECKING:
+    from ecgstream.evaluation.results import Evaluation
     from ecgstream.model_folder import Model
 
 evaluate = typer.Typer(
@@ -65,7 +65,21 @@ Report = Annotated[
     ),
 ]
 Predictions = Annotated[
-    Path | None, typer.Option("--predictions", help="CSV of every prediction, to score with your own tools.")
+    Path | None,
+    typer.Option(
+        "--predictions",
+        help="CSV of every prediction, to score with your own tools: record, start_s, end_s, label, then each class's probability. The"
+        " label needn't be the likeliest class: the order of beats names some, and a class may have an operating point.",
+    ),
+]
+SegmentPredictions = Annotated[
+    Path | None,
+    typer.Option(
+        "--predictions",
+        help="CSV of every segment of 10 s, from which the tables can be counted: record, start_s, end_s, label (the AHA's group, from"
+        " the annotations), patient, told (the acute rhythm that was told, or unreadable), shock (yes or no: whether one was called;"
+        " no where unreadable), then each class's mean probability over the seconds decided by.",
+    ),
 ]
 Databases = Annotated[
     list[str],
@@ -76,15 +90,19 @@ Databases = Annotated[
     ),
 ]
 Baseline = Annotated[
-    bool, typer.Option("--baseline/--no-baseline", help="Judge RR-interval AF detection, too.")
+    bool,
+    typer.Option(
+        "--baseline/--no-baseline",
+        help="Judge RR-interval AF detection, too. Its threshold is chosen on the training split of mitdb (`rhythms`) or of cinc2017;"
+        " where that isn't below `--data`, it is left out.",
+    ),
 ]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command, with those of the protocols that are installed."""
+    """Add the command."""
     for command, module, needs_model, text in ELSEWHERE:
-        if importlib.util.find_spec(f"ecgstream.evaluation.{module}") is not None:
-            evaluate.command(command, help=text)(_command_of(module, needs_model))
+        evaluate.command(command, help=text)(_command_of(module, needs_model))
     app.add_typer(evaluate)
 
 
@@ -104,11 +122,13 @@ def cinc2017(
     PhysioNet/CinC Challenge 2017, REFERENCE-v3. The winners of the challenge reached 0.83 on its hidden
     test set, a vote of 45 algorithms 0.87.
     """
-    with told_plainly(), progress() as done:
+
+    def judge(done: Done) -> "Evaluation":
         from ecgstream.evaluation import protocols
 
-        result = protocols.cinc2017(data, _model(model), split.value, done, baseline=baseline)
-    show(result, data, as_json, report, predictions)
+        return protocols.cinc2017(data, _model(model), split.value, done, baseline=baseline)
+
+    tell(judge, data, as_json, report, predictions)
 
 
 @evaluate.command()
@@ -128,13 +148,15 @@ def rhythms(
 
     On mitdb, and on vfdb, whose rhythms the long horizon is not trained on.
     """
-    with told_plainly(), progress() as done:
+
+    def judge(done: Done) -> "Evaluation":
         from ecgstream.evaluation import protocols
 
-        result = protocols.rhythms(
+        return protocols.rhythms(
             data, _model(model), split.value, done, baseline=baseline, databases=databases
         )
-    show(result, data, as_json, report, predictions)
+
+    tell(judge, data, as_json, report, predictions)
 
 
 @evaluate.command("beats-classes")
@@ -153,11 +175,13 @@ def beats_classes(
 
     On mitdb and svdb, from 5:00, matched within 150 ms, records with paced beats left out.
     """
-    with told_plainly(), progress() as done:
+
+    def judge(done: Done) -> "Evaluation":
         from ecgstream.evaluation import protocols
 
-        result = protocols.beats_classes(data, _model(model), split.value, done, databases=databases)
-    show(result, data, as_json, report, predictions)
+        return protocols.beats_classes(data, _model(model), split.value, done, databases=databases)
+
+    tell(judge, data, as_json, report, predictions)
 
 
 @evaluate.command()
@@ -168,17 +192,19 @@ def acute(
     split: Which = Split.dev,
     as_json: AsJson = False,
     report: Report = None,
-    predictions: Predictions = None,
+    predictions: SegmentPredictions = None,
 ) -> None:
     """**Shockable rhythm**: VF and rapid VT against the AHA's goals, with one-sided 90 % lower bounds.
 
     In segments of 10 s on vfdb and mitdb.
     """
-    with told_plainly(), progress() as done:
+
+    def judge(done: Done) -> "Evaluation":
         from ecgstream.evaluation import acute as protocol
 
-        result = protocol.run(data, _model(model), split.value, done)
-    show(result, data, as_json, report, predictions)
+        return protocol.run(data, _model(model), split.value, done)
+
+    tell(judge, data, as_json, report, predictions)
 
 
 @evaluate.command()
@@ -195,11 +221,14 @@ def cardiologists(
     `--data` holds `<id>.ecg` (int16, 200 Hz), `<id>_grpN.episodes.json` (committee) and
     `<id>_revN.episodes.json`.
     """
-    with told_plainly(), progress() as done:
+
+    def judge(done: Done) -> "Evaluation":
         from ecgstream.evaluation import cardiologists as protocol
 
-        result = protocol.run(data, _model(model), done)
-    show(result, data, as_json, report, predictions)
+        done.expect(sum(1 for _ in data.rglob("*.ecg")))
+        return protocol.run(data, _model(model), done)
+
+    tell(judge, data, as_json, report, predictions)
 
 
 @evaluate.command()
@@ -227,18 +256,15 @@ def _model(folder: Path | None) -> "Model":
 
 
 def _command_of(module: str, needs_model: bool) -> Callable[..., None]:
-    """A command around `ecgstream.evaluation.<module>.run(data, split, done)`, or `run(data, model, split,
-    done)`.
+    """A command around `ecgstream.evaluation.<module>.run(data, model, split, done)`, or `run(data, done)` where no model is needed and
+    all records are judged; neither makes predictions.
     """
 
-    def judge(
-        data: Path, model: Path | None, split: Split, outputs: tuple[bool, Path | None, Path | None]
-    ) -> None:
-        with told_plainly(), progress() as done:
-            run = importlib.import_module(f"ecgstream.evaluation.{module}").run
-            loaded = (_model(model),) if needs_model else ()
-            result = run(data, *loaded, split.value, done)
-        show(result, data, *outputs)
+    def judged(data: Path, judge: Callable[..., "Evaluation"], as_json: bool, report: Path | None) -> None:
+        def judge_told(done: Done) -> "Evaluation":
+            return judge(importlib.import_module(f"ecgstream.evaluation.{module}").run, done)
+
+        tell(judge_told, data, as_json, report, None)
 
     def with_model(
         *,
@@ -247,18 +273,10 @@ def _command_of(module: str, needs_model: bool) -> Callable[..., None]:
         split: Which = Split.dev,
         as_json: AsJson = False,
         report: Report = None,
-        predictions: Predictions = None,
     ) -> None:
-        judge(data, model, split, (as_json, report, predictions))
+        judged(data, lambda run, done: run(data, _model(model), split.value, done), as_json, report)
 
-    def without_model(
-        *,
-        data: Data,
-        split: Which = Split.dev,
-        as_json: AsJson = False,
-        report: Report = None,
-        predictions: Predictions = None,
-    ) -> None:
-        judge(data, None, split, (as_json, report, predictions))
+    def without_model(*, data: Data, as_json: AsJson = False, report: Report = None) -> None:
+        judged(data, lambda run, done: run(data, done), as_json, report)
 
     return with_model if needs_model else without_model

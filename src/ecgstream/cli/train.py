@@ -6,14 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
+from ecgstream import training_settings as settings
 from ecgstream.cli.evaluation_output import show, told_plainly
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("train")(train)
+    app.command("train", epilog=_settings())(train)
     app.command("train-folds")(train_folds)
     app.command("train-stanford")(train_stanford)
+
+
+def _settings() -> str:
+    """The keys of a --config file, for the help."""
+    keys = (
+        f"- {name} ({list(default) if isinstance(default, tuple) else default}): {meaning}"
+        for name, default, meaning in settings.listed()
+    )
+    return "\n\n".join(["Settings that a --config file may hold, with their defaults:", "", *keys])
 
 
 Data = Annotated[
@@ -33,7 +43,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Model folder to write, such as models/mine.")],
     config: Annotated[
         Path | None,
-        typer.Option(help="YAML file of training settings (seed, epochs, levels, …); defaults otherwise."),
+        typer.Option(help="YAML file of training settings, as listed below; defaults otherwise."),
     ] = None,
     run: Annotated[
         Path | None,
@@ -51,18 +61,15 @@ def train(
     agrees with what was trained. A stopped run goes on where it was. About an hour on two CPU cores.
     """
     course, chosen = _trainer("course", device)
-    try:
+    with told_plainly():
         metrics = course.train_model(
             data,
             out,
-            course.read_config(config),
+            settings.read_config(config),
             run or Path("runs") / out.name,
             cache.expanduser(),
             chosen,
         )
-    except (FileNotFoundError, course.ConfigError) as error:
-        typer.echo(f"train: {error}", err=True)
-        raise typer.Exit(2) from error
     for name, values in metrics.items():
         typer.echo(f"{name}: " + ", ".join(f"{k} {v}" for k, v in values.items()))
     typer.echo(f"wrote {out}")
@@ -77,7 +84,9 @@ def train_folds(
         list[int] | None,
         typer.Option(min=0, max=4, help="This fifth alone; may be given again. Two at once suit two cores."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=settings.MAX_SEED, help="Seed of weights, order and augmentation.")
+    ] = 1,
     cache: Cache = CACHE,
     device: Device = "auto",
 ) -> None:
@@ -88,12 +97,9 @@ def train_folds(
     which it never saw one like them. Its beats are all N; it doesn't know better.
     """
     folds, chosen = _trainer("folds", device)
-    try:
-        tried = fold or range(folds.N_FOLDS)
+    tried = fold or range(folds.N_FOLDS)
+    with told_plainly():
         scores = folds.cross_validate(data, run, cache.expanduser(), chosen, tried, seed)
-    except (FileNotFoundError, folds.course.ConfigError) as error:
-        typer.echo(f"train-folds: {error}", err=True)
-        raise typer.Exit(2) from error
     for k, score in zip(tried, scores, strict=True):
         typer.echo(f"fold {k}: " + ", ".join(f"{name} {value:.3f}" for name, value in score.items()))
     for name, value in folds.summary(scores).items() if len(scores) > 1 else ():
@@ -105,8 +111,10 @@ def train_stanford(
     run: Annotated[
         Path, typer.Option(help="Folder of the checkpoint; a stopped run goes on from it.")
     ] = Path("runs/stanford"),
-    epochs: Annotated[int, typer.Option(help="How often all records are learnt.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, help="How often all records are learnt.")] = 20,
+    seed: Annotated[
+        int, typer.Option(min=0, max=settings.MAX_SEED, help="Seed of weights, order and dropout.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     predictions: Annotated[Path | None, typer.Option(help="CSV of every prediction.")] = None,
     device: Device = "auto",
@@ -131,5 +139,16 @@ def _trainer(module: str, device: str) -> tuple[Any, Any]:
     except ImportError as error:
         typer.echo(f"train: {error.name} is not installed; install ecgstream[train]", err=True)
         raise typer.Exit(2) from error
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return found, torch.device(chosen)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        typer.echo(f"train: --device {device}: expected auto, cpu or cuda", err=True)
+        raise typer.Exit(2)
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        typer.echo(f"train: --device {device}: no such device here", err=True)
+        raise typer.Exit(2)
+    return found, chosen

@@ -3,3 +3,7 @@
 
 class BadReference(ValueError):
     """Annotations that can't be judged by; says where, what was found and what was expected."""
+
+
+class NothingToJudge(ValueError):
+    """No recording is left to judge; says in which database and split."""

@@ -35,9 +35,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation import spans, statistics
+from ecgstream.evaluation.chosen import none_in
 from ecgstream.evaluation.folds import fold_for, has_folds, with_fold
+from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import ACUTE_OF, Reference, records_of, renamed
-from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
+from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Shown, Table, Worst
 from ecgstream.evaluation.rhythms import stream_references
 from ecgstream.evaluation.shocks import GOALS, Segment, segments_of
 from ecgstream.evaluation.streaming import Stream
@@ -67,8 +69,8 @@ def _group_row(name: str, segments: Sequence[Segment]) -> tuple[Cell, ...]:
     return (
         name,
         "Se" if goal.is_shock else "Sp",
-        "–" if math.isnan(goal.value) else f"> {100 * goal.value:.0f}",
-        "–" if math.isnan(goal.bound) else f"{100 * goal.bound:.0f}",
+        None if math.isnan(goal.value) else Shown(goal.value, f"> {100 * goal.value:.0f}"),
+        None if math.isnan(goal.bound) else Shown(goal.bound, f"{100 * goal.bound:.0f}"),
         len(segments),
         len(set(patients)),
         value,
@@ -76,7 +78,7 @@ def _group_row(name: str, segments: Sequence[Segment]) -> tuple[Cell, ...]:
         over_patients.low,
         float(1.0 - readable.mean()),
         float(right[readable].mean()) if readable.any() else float("nan"),
-        "–" if math.isnan(goal.value) else "yes" if value > goal.value and bound >= goal.bound else "no",
+        None if math.isnan(goal.value) else "yes" if value > goal.value and bound >= goal.bound else "no",
     )
 
 
@@ -99,6 +101,7 @@ def evaluate(
     result.confusions["segment"] = Confusion(
         tuple(classes), statistics.confusion(truth, said, len(classes)), "segments of 10 s"
     )
+    result.predictions = [_prediction(s, classes) for s in every]
     _seconds(result, pairs, classes)
     wrong = [s for s in every if not math.isnan(GOALS[s.group].value) and not s.is_right]
     for record in dict.fromkeys((s.database, s.record) for s in wrong):
@@ -110,6 +113,18 @@ def evaluate(
         shown = Worst(first.database, first.record, first.start_s, first.start_s + SEGMENT_S, caption)
         result.worst.append(shown)
     return result
+
+
+def _prediction(segment: Segment, classes: Sequence[str]) -> Prediction:
+    told, shock = segment.told or "unreadable", "yes" if segment.is_shock else "no"
+    return Prediction(
+        f"{segment.database}/{segment.record}",
+        segment.start_s,
+        segment.start_s + SEGMENT_S,
+        segment.group,
+        {name: segment.shares.get(name, math.nan) for name in classes},
+        {"patient": segment.patient, "told": told, "shock": shock},
+    )
 
 
 def _by_record(database: str, segments: Sequence[Segment]) -> Table:
@@ -133,13 +148,10 @@ def _by_record(database: str, segments: Sequence[Segment]) -> Table:
 
 
 def _seconds(result: Evaluation, pairs: Sequence[tuple[Reference, Stream]], classes: Sequence[str]) -> None:
-    """Predictions and calibration of every second, judged by the rhythm 2 s before its end (the horizon's
-    middle).
-    """
+    """Calibration of every second, judged by the rhythm 2 s before its end (the horizon's middle)."""
     right: list[NDArray[np.bool_]] = []
     top: list[NDArray[np.float32]] = []
     for reference, stream in pairs:
-        name = f"{reference.database}/{reference.record}"
         n = len(stream.acute)
         truth = np.array(
             spans.label_at(renamed(reference.rhythms, ACUTE_OF), np.arange(n, dtype=np.float64) - 1.0),
@@ -150,16 +162,6 @@ def _seconds(result: Evaluation, pairs: Sequence[tuple[Reference, Stream]], clas
         said = np.array(classes, dtype=object)[np.nan_to_num(stream.acute).argmax(axis=1)] if n else truth
         right.append((said == truth)[judged].astype(bool))
         top.append(stream.acute[judged].max(axis=1) if judged.any() else np.empty(0, np.float32))
-        result.predictions += [
-            Prediction(
-                name,
-                max(0.0, k - 4.0),
-                k + 1.0,
-                str(said[k]) if known[k] else "not known" if stream.readable[k] else "unreadable",
-                dict(zip(classes, stream.acute[k].tolist(), strict=True)),
-            )
-            for k in range(n)
-        ]
     if any(len(part) for part in right):
         result.reliabilities["second"] = statistics.reliability(
             np.concatenate(top).astype(np.float64), np.concatenate(right)
@@ -178,9 +180,13 @@ def run(
     Where the model folder carries heads of folds, all of VFDB is judged, each patient by the head that
     never met them.
     """
+    wanted = {database: folds_of(model, data, database, split) for database in databases}
+    n = sum(len(records) for folds in wanted.values() for records in folds.values())
+    if not n:
+        raise none_in(databases, split, data)
+    expect(done, n)
     pairs: list[tuple[Reference, Stream]] = []
-    for database in databases:
-        folds = folds_of(model, data, database, split)
+    for database, folds in wanted.items():
         for fold, records in folds.items():
             judge = with_fold(model, fold)
             pairs += stream_references(data, judge, split, done, (database,), records=records)

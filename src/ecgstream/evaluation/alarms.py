@@ -27,9 +27,11 @@ import numpy as np
 
 from ecgstream.analysis import Analyzer
 from ecgstream.evaluation.alarm_events import FIBRILLATION, annotated, ventricular_runs
+from ecgstream.evaluation.chosen import none_in
 from ecgstream.evaluation.folds import fold_for, has_folds, with_fold
+from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import Reference, read_reference, records_of
-from ecgstream.evaluation.results import Cell, Evaluation, Table, Worst
+from ecgstream.evaluation.results import Cell, Evaluation, Table, Worst, fixed
 from ecgstream.evaluation.sources import Source, read_source
 from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import lower_bound
@@ -92,7 +94,7 @@ def run(
         judged.append(
             Judged(reference, annotated(reference), ventricular_runs(reference, 3), told(timed, limits))
         )
-    tables = [_caught(judged), _false(judged), _astray(judged), _by_record(judged)]
+    tables = [_caught(judged), false_table(judged), _astray(judged), _by_record(judged)]
     return Evaluation("alarms", model.name, split, tables=tables, worst=_worst(judged))
 
 
@@ -106,6 +108,10 @@ def timed_findings(
         for record in records_of(data, database, every):
             reference = read_reference(data, database, record)
             wanted.setdefault(fold_for(model, database, record), []).append(reference)
+    n = sum(map(len, wanted.values()))
+    if not n:
+        raise none_in(databases, split, data)
+    expect(done, n)
     for fold, references in wanted.items():
         judge = with_fold(model, fold)
         for i in range(0, len(references), AT_ONCE):
@@ -146,7 +152,7 @@ def told(timed: Sequence[tuple[float, Finding]], limits: Limits) -> list[Told]:
     out = []
     for key, (given_s, alert) in raised.items():
         end_us = ended[key].end_us if key in ended else None
-        end_s = given_s if end_us is None and not timed else _seconds(end_us or timed[-1][1].end_us)
+        end_s = _seconds(end_us or timed[-1][1].end_us)
         out.append(Told(alert.kind, given_s, _seconds(alert.onset_us), max(end_s, given_s), alert.message))
     return out
 
@@ -162,7 +168,7 @@ def _stands(alert: Told, event: Span) -> bool:
 def _caught(judged: Sequence[Judged]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for kind in KINDS:
-        n = same = high = late = 0
+        n = same = high = 0
         delays: list[float] = []
         patients = set()
         for record in judged:
@@ -175,7 +181,7 @@ def _caught(judged: Sequence[Judged]) -> Table:
                 if alerts and min(t.raised_s for t in alerts) >= event[0]:
                     delays.append(min(t.raised_s for t in alerts) - event[0])
         late = sum(d > LIMIT_S for d in delays)
-        median, p95 = (f"{np.percentile(delays, q):.1f}" if delays else "–" for q in (50, 95))
+        median, p95 = (fixed(float(np.percentile(delays, q)), 1) if delays else None for q in (50, 95))
         share = (same / n, lower_bound(same, n), high / n) if n else (None, None, None)
         rows.append((kind, n, len(patients), *share, len(delays), median, p95, late))
     columns = ("kind", "events", "patients", "caught", "lower 90 %", "any high", "delays", "median s", "p95 s", "over 10 s")  # fmt: skip
@@ -184,38 +190,48 @@ def _caught(judged: Sequence[Judged]) -> Table:
     )
 
 
+def may_be_false(record: Judged, kind: str) -> bool:
+    """Whether nothing in a whole recording warrants alerts of a kind."""
+    labels = {i.label for i in record.reference.rhythms}
+    if kind == "asystole":
+        return not (labels & {"ASYS", *FIBRILLATION} or record.events["asystole"])
+    if labels & set(WILD) or record.events["vt"] or record.events["vf"]:
+        return False
+    return kind in ("vt", "vf") or (len(record.reference.beats_s) > 0 and not record.events.get(kind))
+
+
 def false_alarms(record: Judged) -> list[Told]:
     """The alerts of a recording that nothing in it warrants."""
-    has = {kind for kind in KINDS if record.events[kind]}
-    wild = set(WILD) & {i.label for i in record.reference.rhythms} or has & {"vt", "vf"}
-    out = []
-    for alert in record.told:
-        if alert.kind in ("vt", "vf"):
-            near = any(a - GRACE_S <= alert.raised_s <= b + GRACE_S for a, b in record.runs)
-            warranted = bool(wild) or near
-        elif alert.kind == "asystole":
-            labels = {i.label for i in record.reference.rhythms}
-            warranted = bool(labels & {"ASYS", *FIBRILLATION}) or "asystole" in has
-        else:
-            warranted = bool(wild) or alert.kind in has or not len(record.reference.beats_s)
-        if not warranted:
-            out.append(alert)
-    return out
+
+    def is_near_a_run(alert: Told) -> bool:
+        return any(a - GRACE_S <= alert.raised_s <= b + GRACE_S for a, b in record.runs)
+
+    return [
+        alert
+        for alert in record.told
+        if may_be_false(record, alert.kind) and not (alert.kind in ("vt", "vf") and is_near_a_run(alert))
+    ]
 
 
-def _false(judged: Sequence[Judged]) -> Table:
+def false_table(judged: Sequence[Judged]) -> Table:
+    """False alarms of each kind, and how often they come where they could."""
     rows: list[tuple[Cell, ...]] = []
-    for kind in (*KINDS, "all of them"):
-        hours = sum(r.reference.duration_s for r in judged) / 3600
-        found = [t for r in judged for t in false_alarms(r) if kind in (t.kind, "all of them")]
-        where = len(
-            {r.reference.record for r in judged for t in false_alarms(r) if kind in (t.kind, "all of them")}
-        )
+    total = 0.0
+    for kind in KINDS:
+        hours = sum(r.reference.duration_s for r in judged if may_be_false(r, kind)) / 3600
+        found = [r.reference.record for r in judged for t in false_alarms(r) if t.kind == kind]
         rate = len(found) / hours if hours else 0.0
-        rows.append((kind, len(found), where, f"{hours:.1f}", f"{rate:.2f}", f"{24 * rate:.1f}"))
+        total += rate
+        shown = fixed(hours, 1), fixed(rate, 2), fixed(24 * rate, 1)
+        rows.append((kind, len(found), len(set(found)), *shown))
+    found = [r.reference.record for r in judged for _ in false_alarms(r)]
+    rows.append(("all of them", len(found), len(set(found)), None, fixed(total, 2), fixed(24 * total, 1)))
     columns = ("kind", "false alarms", "recordings", "hours", "per hour", "per patient-day")
     return Table(
-        "False high-priority alarms", columns, rows, "Over all recordings, in those without such a rhythm."
+        "False high-priority alarms",
+        columns,
+        rows,
+        "In the recordings without such a rhythm, whose hours are given; the rate of all is the sum of these.",
     )
 
 
@@ -243,7 +259,7 @@ def _astray(judged: Sequence[Judged]) -> Table:
         recordings = [r.reference.record for r, _ in away]
         most = ", ".join(f"{name} {n}" for name, n in Counter(recordings).most_common(3))
         hours = sum(r.reference.duration_s for r in chosen) / 3600
-        rows.append((database, f"{hours:.1f}", alerts, len(away), noisy, len(set(recordings)), most))
+        rows.append((database, fixed(hours, 1), alerts, len(away), noisy, len(set(recordings)), most))
     columns = (
         "database",
         "hours",

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import wfdb
 
-from ecgstream.evaluation.labels import CENTRE_S, kinds_of, labels_of
+from ecgstream.evaluation.labels import judged_by, kinds_of, labels_of
 from ecgstream.evaluation.sources import Source
 from ecgstream.evaluation.streaming import Stream, stream_records
 from ecgstream.model_folder import Model
@@ -69,7 +69,7 @@ def rhythm_by_second(stream: Stream, model: Model) -> list[str | None]:
     out: list[str | None] = []
     for second in range(n):
         sudden = acute[min(second + ACUTE_CENTRE_S, n - 1)]
-        slow = rhythms[min(second + CENTRE_S, n - 1)]
+        slow = rhythms[judged_by(second, n)]
         out.append(sudden if sudden in TOLD_BY_ACUTE else slow)
     return out
 

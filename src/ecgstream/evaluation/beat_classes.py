@@ -5,11 +5,11 @@ PhysioNet's `bxb`), from 5:00 on, outside ventricular fibrillation. Records with
 217) are left out. Then, of the pairs:
 
 - VEB: sensitivity V→V over all annotated V, missed ones too. +P over all beats that we call V, where
-calling a fusion (F) or an unclassifiable (Q) beat V is not held against us (EC57, as de Chazal 2004,
-doi:10.1109/TBME.2004.827359, states it). - SVEB: sensitivity S→S over all annotated S. +P over all that we
-call S, where Q is not held against us; F is. - A beat of ours where there is none counts as a false V or S
-if it is called so. - A beat to which no class was given (no frame for it, unreadable second) is missed, and
-its share is reported.
+  calling a fusion (F) or an unclassifiable (Q) beat V is not held against us (EC57, as de Chazal 2004,
+  doi:10.1109/TBME.2004.827359, states it).
+- SVEB: sensitivity S→S over all annotated S. +P over all that we call S, where Q is not held against us; F is.
+- A beat of ours where there is none counts as a false V or S if it is called so.
+- A beat to which no class was given (no frame for it, unreadable second) is missed, and its share is reported.
 
 Gross figures over all beats, with intervals by bootstrap over patients.
 """
@@ -124,8 +124,9 @@ def evaluate(pairs: Sequence[tuple[Reference, Stream]], model: Model, split: str
     rows: list[tuple[Cell, ...]] = []
     records: list[tuple[Cell, ...]] = []
     total = np.zeros((len(REFERENCE_KINDS), len(OUR_KINDS)))
-    right: list[NDArray[np.bool_]] = []
-    top: list[NDArray[np.float32]] = []
+    shares: list[NDArray[np.float32]] = []
+    labels: list[NDArray[np.int64]] = []
+    truths: list[NDArray[np.int64]] = []
     wrong: list[tuple[int, Worst]] = []
     pairs = [(r, s) for r, s in pairs if not (r.database == "mitdb" and r.record in MITDB_PACED)]
     for database in dict.fromkeys(reference.database for reference, _ in pairs):
@@ -144,9 +145,9 @@ def evaluate(pairs: Sequence[tuple[Reference, Stream]], model: Model, split: str
             pair = match(reference.beats_s, stream.beats_s)
             judged = (pair >= 0) & np.isin(reference.kinds, classes) & (reference.beats_s >= LEARNING_S)
             judged[judged] &= said[pair[judged]] != "?"
-            shares = stream.beats[pair[judged]].reshape(-1, len(classes))
-            right.append(np.array(classes)[shares.argmax(axis=1)] == reference.kinds[judged])
-            top.append(shares.max(axis=1, initial=0.0))
+            shares.append(stream.beats[pair[judged]].reshape(-1, len(classes)))
+            labels.append(_indices(said[pair[judged]], classes))
+            truths.append(_indices(reference.kinds[judged], classes))
             result.predictions += _predictions(reference, stream, classes, said)
     note = "AAMI EC57, between patients, from 5:00; 95 % intervals over patients."
     result.tables.append(Table("beat classes", COLUMNS, rows, note))
@@ -157,12 +158,16 @@ def evaluate(pairs: Sequence[tuple[Reference, Stream]], model: Model, split: str
     matrix = np.zeros((len(names), len(names)), np.int64)
     matrix[np.ix_([names.index(k) for k in REFERENCE_KINDS], [names.index(k) for k in OUR_KINDS])] = total
     result.confusions["beat"] = Confusion(names, matrix, "beats")
-    if right:
-        result.reliabilities["beat"] = statistics.reliability(
-            np.concatenate(top).astype(np.float64), np.concatenate(right)
+    if shares:
+        result.reliabilities["beat"] = statistics.reliability_of_labels(
+            np.concatenate(shares), np.concatenate(labels), np.concatenate(truths)
         )
     result.worst = [worst for _, worst in sorted(wrong, key=lambda pair: -pair[0])[:8]]
     return result
+
+
+def _indices(kinds: NDArray[np.str_], classes: Sequence[str]) -> NDArray[np.int64]:
+    return np.array([classes.index(str(kind)) for kind in kinds], np.int64)
 
 
 def _row(database: str, patients: Sequence[str], counts: Floats) -> tuple[Cell, ...]:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from ecgstream import beats, resampling
 from ecgstream.evaluation.beat_classes import is_scored, match
+from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import LEARNING_S, Reference, read_reference, records_of
-from ecgstream.evaluation.results import Cell, Evaluation, Table
+from ecgstream.evaluation.results import Cell, Evaluation, Shown, Table, fixed
 from ecgstream.evaluation.sources import Source
 from ecgstream.frontend import FrontEnd
 from ecgstream.messages import Quality
@@ -187,32 +188,33 @@ def evaluate(counts: dict[tuple[str, str], Count], delays: Floats) -> Evaluation
     rows: list[tuple[Cell, ...]] = []
     for key, c in counts.items():
         time = share(c.shut_s, c.judged_s)
-        rows.append(("/".join(key), *figures([c], False), f"{rms_ms(c.errors_s):.1f}", time))
+        rows.append(("/".join(key), *figures([c], False), fixed(rms_ms(c.errors_s), 1), time))
     result.tables.append(Table("records", RECORD, rows, "Nothing left out; shut time for information."))
     if len(delays):
         median, p99 = np.percentile(delays, [50, 99])
         errors = [(k, np.concatenate([c.errors_s for c in v])) for k, v in groups.items()]
         times: list[tuple[Cell, ...]] = [
-            ("decision after the R peak, median", f"{median:.2f} s"),
-            ("decision after the R peak, 99 %", f"{p99:.2f} s"),
+            ("decision after the R peak, median", fixed(float(median), 2), "s"),
+            ("decision after the R peak, 99 %", fixed(float(p99), 2), "s"),
         ]
         for name, e in errors:
             middle = float(np.median(e)) * 1000
-            times.append((f"R peak error, {name}: rms, median", f"{rms_ms(e):.1f} ms, {middle:+.1f} ms"))
+            times.append((f"R peak error, {name}, rms", fixed(rms_ms(e), 1), "ms"))
+            times.append((f"R peak error, {name}, median", Shown(middle, f"{middle:+.1f}"), "ms"))
         result.tables.append(
-            Table("times", ("what", "value"), times, "Delay of the detector and resampler; mitdb.")
+            Table("times", ("what", "value", "unit"), times, "Delay of the detector and resampler; mitdb.")
         )
     return result
 
 
-def run(
-    data: Path, split: str = "all", done: Callable[[Detected], None] = lambda _detected: None
-) -> Evaluation:
+def run(data: Path, done: Callable[[Detected], None] = lambda _detected: None) -> Evaluation:
     """Judge every annotated record of mitdb and svdb in `data`; `done` is told of each record."""
     counts: dict[tuple[str, str], Count] = {}
     delays = [np.empty(0)]
-    for database in (d for d in DATABASES if (data / d).is_dir()):
-        for record in records_of(data, database, "all"):
+    wanted = {d: records_of(data, d, "all") for d in DATABASES if (data / d).is_dir()}
+    expect(done, sum(map(len, wanted.values())))
+    for database, records in wanted.items():
+        for record in records:
             reference = read_reference(data, database, record)
             detected = detect(first_lead(data, database, record))
             counts[database, record] = count(reference, detected)

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation import statistics
+from ecgstream.evaluation.chosen import none_in
+from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import CINC_CLASSES, read_cinc_labels
-from ecgstream.evaluation.results import Confusion, Evaluation, Prediction, Table, Worst
+from ecgstream.evaluation.results import Confusion, Evaluation, Prediction, Table, Worst, fixed
 from ecgstream.evaluation.sources import read_source
 from ecgstream.evaluation.streaming import FS_HZ, Model, Stream, stream_records, unscored
 
@@ -106,7 +108,7 @@ def evaluate(
                 ("figure", "value"),
                 [
                     ("expected calibration error", result.reliabilities["record"].ece),
-                    ("Brier score, 0 to 2", f"{statistics.brier(claimed, truth):.4f}"),
+                    ("Brier score, 0 to 2", fixed(statistics.brier(claimed, truth), 4)),
                 ],
             )
         )
@@ -149,6 +151,9 @@ def run(
 ) -> tuple[Evaluation, list[Stream]]:
     """Read, filter, score and evaluate the records of a split; also gives their beats, for the baseline."""
     labels = read_cinc_labels(data, split)
+    if not labels:
+        raise none_in((DATABASE,), split, data)
+    expect(done, len(labels))
     sources = (read_source(data, DATABASE, record, record) for record in labels)
     shares: dict[str, Floats] = {}
     unreadable: dict[str, float] = {}

@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
 from ecgstream.evaluation.beats import DETECTOR, Count, Detected, count, detect, figures, first_lead, share
+from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import LEARNING_S, Reference, read_reference
-from ecgstream.evaluation.results import Cell, Evaluation, Table
-from ecgstream.evaluation.sources import Source
+from ecgstream.evaluation.results import Cell, Evaluation, Shown, Table
+from ecgstream.evaluation.sources import Source, read_stored_noise
 
 CLEAN = ("115", "118", "119", "122")  # NSTDB's own two, and two more with little noise in their first lead
 NOISES = ("bw", "ma", "em")
@@ -35,15 +35,8 @@ def read_noises(folder: Path) -> dict[str, tuple[Floats, float]]:
     """NSTDB's noises in `folder`: name -> first channel (n,), rate [Hz]. Raises FileNotFoundError for what is missing."""
     found: dict[str, tuple[Floats, float]] = {}
     for name in NOISES:
-        packed = sorted(folder.glob(f"{name}_*.npz"))
-        if (folder / f"{name}.hea").exists():
-            read = wfdb.rdrecord(str(folder / name), channels=[0])
-            found[name] = read.p_signal[:, 0], float(read.fs)
-        elif packed:
-            with np.load(packed[0]) as z:
-                found[name] = np.asarray(z[name][:, 0], np.float64), float(z["fs"])
-        else:
-            raise FileNotFoundError(f"{folder}: neither {name}.hea nor {name}_*.npz there")
+        values, fs_hz = read_stored_noise(folder, name)
+        found[name] = np.asarray(values[:, 0], np.float64), fs_hz
     return found
 
 
@@ -72,20 +65,19 @@ def _row(name: str, snr_db: int, counts: Sequence[Count]) -> tuple[Cell, ...]:
     bare, gated = figures(counts, False), figures(counts, True)
     time = share(sum(c.shut_s for c in counts), sum(c.judged_s for c in counts))
     shut = share(sum(c.shut_found + c.shut_missed for c in counts), bare[0])
-    return (name, f"{snr_db:+d}", *bare[1:3], *gated[1:3], time, shut)
+    return (name, Shown(snr_db, f"{snr_db:+d}"), *bare[1:3], *gated[1:3], time, shut)
 
 
-def run(
-    data: Path, split: str = "all", done: Callable[[Detected], None] = lambda _detected: None
-) -> Evaluation:
+def run(data: Path, done: Callable[[Detected], None] = lambda _detected: None) -> Evaluation:
     """Stress the clean records of mitdb that are in `data` with each noise at each SNR; nothing is learnt, so all are judged."""
     noises = read_noises(data / "nstdb")
     clean = []
     for record in (r for r in CLEAN if (data / "mitdb" / f"{r}.hea").exists()):
-        source, reference = first_lead(data, "mitdb", record), read_reference(data, "mitdb", record)
+        reference, source = read_reference(data, "mitdb", record), first_lead(data, "mitdb", record)
         clean.append((source, reference, qrs_power(source, reference)))
     if not clean:
         raise FileNotFoundError(f"{data / 'mitdb'}: none of {', '.join(CLEAN)} there")
+    expect(done, len(noises) * len(SNR_DB) * len(clean))
     result = Evaluation("noise", DETECTOR, "all")
     rows, pooled = [], {snr_db: list[Count]() for snr_db in SNR_DB}
     for name, (noise, noise_hz) in noises.items():

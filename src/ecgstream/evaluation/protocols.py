@@ -5,14 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ecgstream.evaluation import NothingToJudge, rr_baseline
 from ecgstream.evaluation import acute as acute_protocol
 from ecgstream.evaluation import beat_classes as beat_protocol
 from ecgstream.evaluation import cinc2017 as cinc_protocol
 from ecgstream.evaluation import rhythms as rhythm_protocol
-from ecgstream.evaluation import rr_baseline
-from ecgstream.evaluation.references import read_cinc_labels
+from ecgstream.evaluation.chosen import chosen
+from ecgstream.evaluation.progress import expect
+from ecgstream.evaluation.references import read_cinc_labels, records_of
 from ecgstream.evaluation.results import Evaluation
 from ecgstream.model_folder import Model
+from ecgstream.training.splits import MITDB, MITDB_PACED
 from ecgstream.whole_record import score_record
 
 Done = Callable[[Any], None]  # told of each recording that is done
@@ -21,8 +24,9 @@ BEATS_OF = ("mitdb", "svdb")
 
 
 def cinc2017(data: Path, model: Model, split: str, done: Done, *, baseline: bool = True) -> Evaluation:
-    """Short wearable recordings; with `baseline` beside AF from RR intervals."""
-
+    """Short wearable recordings; with `baseline` beside AF from RR intervals, where there is a training split."""
+    if baseline:
+        expect(done, len(read_cinc_labels(data, "train")))
     result, streams = cinc_protocol.run(data, model, partial(score_record, model), split, done)
     if baseline:
         labels = read_cinc_labels(data, "all")
@@ -31,7 +35,10 @@ def cinc2017(data: Path, model: Model, split: str, done: Done, *, baseline: bool
         judged = [(labels[s.source.record], s) for s in streams]
         train = [(labels[s.source.record], s) for s in fitting]
         ours = [said[s.source.record] for s in streams]
-        result.tables.append(rr_baseline.cinc_table(train, judged, ours))
+        try:
+            result.tables.append(rr_baseline.cinc_table(train, judged, ours))
+        except rr_baseline.NoThreshold:
+            result.tables.append(rr_baseline.left_out(cinc_protocol.DATABASE, data))
     return result
 
 
@@ -44,11 +51,20 @@ def rhythms(
     baseline: bool = True,
     databases: Sequence[str] = RHYTHMS_OF,
 ) -> Evaluation:
-    """Rhythms in long recordings; with `baseline` beside AF from RR intervals."""
+    """Rhythms in long recordings; with `baseline` beside AF from RR intervals, where mitdb is there to choose its
+    threshold on.
+    """
+    fitting = records_of(data, MITDB, "train") if baseline and any((data / MITDB).glob("*.atr")) else []
+    expect(done, len(fitting))
     result, pairs = rhythm_protocol.run(data, model, split, done, databases)
     if baseline:
-        train = rhythm_protocol.stream_references(data, model, "train", done, ("mitdb",), scored=False)
-        result.tables += rr_baseline.rhythm_tables(train, pairs)
+        train = rhythm_protocol.stream_references(
+            data, model, "train", done, (MITDB,), scored=False, records=fitting
+        )
+        try:
+            result.tables += rr_baseline.rhythm_tables(train, pairs)
+        except rr_baseline.NoThreshold:
+            result.tables.append(rr_baseline.left_out(MITDB, data))
     return result
 
 
@@ -56,6 +72,13 @@ def beats_classes(
     data: Path, model: Model, split: str, done: Done, *, databases: Sequence[str] = BEATS_OF
 ) -> Evaluation:
     """Beat types between patients."""
+    for database in databases:
+        records = chosen(data, database, split)
+        expect(done, len(records))
+        if database == MITDB and set(records) <= MITDB_PACED:
+            raise NothingToJudge(
+                f"{data}: all recordings of mitdb there in the split '{split}' are paced: nothing to judge"
+            )
     pairs = rhythm_protocol.stream_references(data, model, split, done, databases)
     return beat_protocol.evaluate(pairs, model, split)
 

@@ -39,8 +39,15 @@ def write_report(folder: Path, evaluation: Evaluation, excerpt: Excerpt | None =
                 folder, f"{kind}-confusion-{name}.png", f"Confusion, {matrix.unit}", confusion_figure(matrix)
             )
     for name, curve in evaluation.reliabilities.items():
-        title = f"Reliability by {name}, expected calibration error {100 * curve.ece:.1f} %"
-        page += _picture(folder, f"{kind}-reliability-{name}.png", title, reliability_figure(curve))
+        if curve.count.sum():
+            title = f"Reliability by {name}, expected calibration error {100 * curve.ece:.1f} %"
+            page += _picture(folder, f"{kind}-reliability-{name}.png", title, reliability_figure(curve))
+        if curve.left_out:
+            page += [
+                f"Of the labels, {100 * curve.left_out:.1f} % aren't the class of the greatest probability: the order of the beats or an"
+                " operating point named them. They are left out.",
+                "",
+            ]
     if evaluation.worst and excerpt is not None:
         page += ["## Where it is worst", ""]
         for worst in evaluation.worst:

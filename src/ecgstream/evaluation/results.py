@@ -12,7 +12,25 @@ from numpy.typing import NDArray
 
 from ecgstream.evaluation.statistics import Estimate, Reliability
 
-Cell = str | int | float | Estimate | None
+
+@dataclass(frozen=True)
+class Shown:
+    """A number that isn't a share: its value, NaN where it is unknown, and how a table prints it."""
+
+    value: float
+    text: str
+
+
+Cell = str | int | float | Estimate | Shown | None
+
+
+def fixed(value: float, digits: int) -> Shown:
+    """A number with so many digits after the point.
+
+    >>> fixed(2.25, 1).text
+    '2.2'
+    """
+    return Shown(value, "–" if math.isnan(value) else f"{value:.{digits}f}")
 
 
 @dataclass(frozen=True)
@@ -27,13 +45,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One prediction about one stretch of one record, seconds from the record's start."""
+    """One prediction about one stretch of one record, seconds from the record's start; `more`: what else is known of it, by column."""
 
     record: str
     start_s: float
     end_s: float
     label: str
     probabilities: dict[str, float]
+    more: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +100,8 @@ def plain(cell: Cell) -> Any:
     """A cell as JSON holds it: an interval as an object, NaN as null."""
     if isinstance(cell, Estimate):
         return {"value": plain(cell.value), "low": plain(cell.low), "high": plain(cell.high)}
+    if isinstance(cell, Shown):
+        return plain(cell.value)
     if isinstance(cell, float):
         return round(cell, 6) if math.isfinite(cell) else None
     return cell
@@ -94,6 +115,8 @@ def text(cell: Cell) -> str:
         if math.isnan(cell.low):
             return f"{100 * cell.value:.1f}"
         return f"{100 * cell.value:.1f} ({100 * cell.low:.1f}–{100 * cell.high:.1f})"
+    if isinstance(cell, Shown):
+        return cell.text
     if isinstance(cell, float):
         return "–" if math.isnan(cell) else f"{100 * cell:.1f}"
     return "–" if cell is None else str(cell)
@@ -129,6 +152,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
             for name, c in evaluation.confusions.items()
         },
         "calibration_error": {name: plain(r.ece) for name, r in evaluation.reliabilities.items()},
+        "calibration_left_out": {name: plain(r.left_out) for name, r in evaluation.reliabilities.items()},
         "worst": [
             {"record": f"{w.database}/{w.record}", "start_s": w.start_s, "caption": w.caption}
             for w in evaluation.worst
@@ -137,16 +161,28 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
-    """Write every prediction as CSV (record, start_s, end_s, label, then a column a class); returns how
-    many.
+    """Write every prediction as CSV (record, start_s, end_s, label, what else is known, then a column a
+    class); returns how many.
+
+    The label needn't be the likeliest class: rules from the order of beats and operating points name some.
     """
     rows = list(predictions)
     classes = list(dict.fromkeys(name for row in rows for name in row.probabilities))
+    more = list(dict.fromkeys(name for row in rows for name in row.more))
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["record", "start_s", "end_s", "label", *classes])
+        writer.writerow(["record", "start_s", "end_s", "label", *more, *classes])
         for row in rows:
             shares = (row.probabilities.get(name) for name in classes)
             cells = ["" if p is None or math.isnan(p) else f"{p:.5f}" for p in shares]
-            writer.writerow([row.record, f"{row.start_s:g}", f"{row.end_s:g}", row.label, *cells])
+            known = (row.more.get(name, "") for name in more)
+            writer.writerow(
+                [
+                    row.record,
+                    *(f"{round(t, 3):.10g}" for t in (row.start_s, row.end_s)),
+                    row.label,
+                    *known,
+                    *cells,
+                ]
+            )
     return len(rows)

@@ -1,12 +1,15 @@
 """Rhythms by duration and by episode, as ANSI/AAMI EC57 asks and PhysioNet's `epicmp` counts.
 
-- Duration sensitivity: of the time the experts call a rhythm, the share that we call so. Duration +P: of
-the time we call so, the share that they do. - Episode sensitivity: of their episodes, the share that shares
-any time with one of ours; episode +P the other way round. - The first five minutes of a record aren't
-scored. Nor is time whose rhythm has no class here (ventricular fibrillation, asystole). - `af` counts
-flutter as fibrillation; `af, flutter apart` leaves the experts' flutter out of both sides, as `epicmp -A`
-does. - A second that can't be read gets no rhythm: it is missed where there was one, and its share is
-reported. Its figures over readable time alone stand beside them.
+- Duration sensitivity: of the time the experts call a rhythm, the share that we call so. Duration +P: of the
+  time we call so, the share that they do.
+- Episode sensitivity: of their episodes, the share that shares any time with one of ours; episode +P the other
+  way round.
+- The first five minutes of a record aren't scored. Nor is time whose rhythm has no class here (ventricular
+  fibrillation, asystole).
+- `af` counts flutter as fibrillation; `af, flutter apart` leaves the experts' flutter out of both sides, as
+  `epicmp -A` does.
+- A window of which less than 20 s can be read gets no rhythm: it is missed where there was one, and the share of
+  such time is reported. The figures over the other time alone stand beside them.
 
 A finding looks back 30 s and speaks for the second in the middle of its window: second s is judged by the
 finding that is known at s + 15. No episode is dropped for being short and no label is smoothed. Gross
@@ -24,7 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation import spans, statistics
-from ecgstream.evaluation.labels import CENTRE_S, centred, labels_of
+from ecgstream.evaluation.chosen import chosen
+from ecgstream.evaluation.labels import CENTRE_S, centred, labels_of, why_none
+from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import (
     LEARNING_S,
     RHYTHM_OF,
@@ -34,7 +39,7 @@ from ecgstream.evaluation.references import (
     records_of,
     renamed,
 )
-from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
+from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst, fixed
 from ecgstream.evaluation.sources import read_source
 from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import Estimate
@@ -107,7 +112,7 @@ def table(
             (
                 name,
                 seen,
-                f"{total[0] / 60:.1f}",
+                fixed(total[0] / 60, 1),
                 figure(lambda c: statistics.ratio(c[:, 1], c[:, 0])),
                 figure(lambda c: statistics.ratio(c[:, 1], c[:, 2])),
                 figure(lambda c: 1 - statistics.ratio(c[:, 2] - c[:, 1], c[:, 3] - c[:, 0])),
@@ -160,11 +165,11 @@ def evaluate(
     names = [*classes, "af, flutter apart"]
     abstained: list[tuple[Cell, ...]] = []
     for database in dict.fromkeys(reference.database for reference, _ in pairs):
-        chosen = [(r, s) for r, s in pairs if r.database == database]
-        patients = [r.patient for r, _ in chosen]
+        own = [(r, s) for r, s in pairs if r.database == database]
+        patients = [r.patient for r, _ in own]
         counts: dict[str, list[Counts]] = {name: [] for name in names}
         silent = scored = 0.0
-        for reference, stream in chosen:
+        for reference, stream in own:
             said = centred(labels_of(stream, classes, thresholds), reference.duration_s)
             for name, count in compare_record(reference, said, classes).items():
                 counts[name].append(count)
@@ -173,7 +178,7 @@ def evaluate(
             silent += spans.length(judged) - spans.length(spoken)
             scored += spans.length(judged)
         result.tables.append(table(f"rhythms on {database}", names, patients, counts))
-        abstained.append((database, f"{scored / 3600:.1f}", silent / scored if scored else float("nan")))
+        abstained.append((database, fixed(scored / 3600, 1), silent / scored if scored else float("nan")))
     result.tables.append(
         Table("abstention", ("database", "hours scored", "share without a rhythm"), abstained)
     )
@@ -187,8 +192,8 @@ def _details(
     classes: Sequence[str],
     thresholds: Mapping[str, float] | None,
 ) -> None:
-    """Confusion, calibration, predictions and worst records, second by second."""
-    truths, saids, tops = [], [], []
+    """Confusion, calibration (of what the greatest probability named), predictions and worst records, by second."""
+    truths, saids, shares = [], [], []
     wrong: list[tuple[float, Worst]] = []
     for reference, stream in pairs:
         n = len(stream.rhythm)
@@ -206,7 +211,7 @@ def _details(
         both = (truth >= 0) & (said >= 0)
         truths.append(truth[both])
         saids.append(said[both])
-        tops.append(stream.rhythm[judged_by][both].max(axis=1) if both.any() else np.empty(0))
+        shares.append(stream.rhythm[judged_by][both])
         amiss = both & (truth != said)
         if amiss.any():
             at = int(np.flatnonzero(amiss)[np.argmax(stream.rhythm[judged_by][amiss].max(axis=1))])
@@ -226,16 +231,16 @@ def _details(
                 f"{reference.database}/{reference.record}",
                 max(0.0, k - 29.0),
                 k + 1.0,
-                labels[k] or ("not known" if stream.readable[k] else "unreadable"),
+                labels[k] or why_none(stream, k),
                 dict(zip(classes, stream.rhythm[k].tolist(), strict=True)),
             )
             for k in range(n)
         ]
-    truth, said, top = (np.concatenate([np.empty(0), *parts]) for parts in (truths, saids, tops))
-    matrix = statistics.confusion(truth.astype(np.int64), said.astype(np.int64), len(classes))
+    truth, said = (np.concatenate([np.empty(0, np.int64), *parts]) for parts in (truths, saids))
+    matrix = statistics.confusion(truth, said, len(classes))
     result.confusions["second"] = Confusion(tuple(classes), matrix, "seconds")
     if len(truth):
-        result.reliabilities["second"] = statistics.reliability(top, said == truth)
+        result.reliabilities["second"] = statistics.reliability_of_labels(np.concatenate(shares), said, truth)
     result.worst = [worst for _, worst in sorted(wrong, key=lambda pair: -pair[0])[:8]]
 
 
@@ -243,10 +248,11 @@ def run(
     data: Path, model: Model, split: str, done: Callable[[Stream], None], databases: Sequence[str]
 ) -> tuple[Evaluation, list[tuple[Reference, Stream]]]:
     """Stream the annotated records of a split, and all of `UNTRAINED`, and judge their rhythms."""
+    wanted = {d: chosen(data, d, "all" if d == UNTRAINED else split) for d in databases}
+    expect(done, sum(map(len, wanted.values())))
     pairs = []
-    for database in databases:
-        whole = database == UNTRAINED
-        pairs += stream_references(data, model, "all" if whole else split, done, (database,))
+    for database, records in wanted.items():
+        pairs += stream_references(data, model, split, done, (database,), records=records)
     result = evaluate(
         pairs, tuple(model.rhythm_classes), model=model.name, split=split, thresholds=model.thresholds
     )

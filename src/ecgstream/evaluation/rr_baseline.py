@@ -9,6 +9,7 @@ are those of this project's detector.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,16 @@ WINDOW_S = 30.0
 Floats = NDArray[np.float64]
 
 
+class NoThreshold(ValueError):
+    """There is nothing to choose a threshold from."""
+
+
+def left_out(database: str, data: Path) -> Table:
+    """What stands in the place of the baseline where its threshold can't be chosen."""
+    why = f"{data} has no recording of {database}'s training split to choose its threshold on"
+    return Table("baseline: AF from RR intervals", ("left out",), [(why,)])
+
+
 def each_second(beats_s: Floats, n_seconds: int) -> Floats:
     """CosEn of the last 30 s as of the end of each second: float64 (n_seconds,), NaN where it isn't known."""
     values = np.full(n_seconds, np.nan)
@@ -39,7 +50,9 @@ def each_second(beats_s: Floats, n_seconds: int) -> Floats:
 
 
 def best_threshold(values: Floats, is_af: NDArray[np.bool_], weight: Floats | None = None) -> float:
-    """The threshold with the best F1 of "value at or above it" (values NaN are never above)."""
+    """The threshold with the best F1 of "value at or above it" (values NaN are never above). Raises
+    `NoThreshold` where there is none.
+    """
     weight = np.ones(len(values)) if weight is None else weight
     known = ~np.isnan(values)
     order = np.argsort(-values[known])
@@ -47,7 +60,7 @@ def best_threshold(values: Floats, is_af: NDArray[np.bool_], weight: Floats | No
     said = np.cumsum(weight[known][order])
     score = statistics.f1(hit, float((is_af * weight).sum()), said)
     if not len(score) or np.isnan(score).all():
-        raise ValueError("values: no window to choose a threshold from")
+        raise NoThreshold("values: no window to choose a threshold from")
     return float(values[known][order][int(np.nanargmax(score))])
 
 
@@ -75,7 +88,10 @@ def rhythm_tables(
     database.
     """
     parts = [af_by_second(r, each_second(s.beats_s, len(s.readable))) for r, s in train]
-    threshold = best_threshold(np.concatenate([v for v, _ in parts]), np.concatenate([af for _, af in parts]))
+    threshold = best_threshold(
+        np.concatenate([np.empty(0), *(v for v, _ in parts)]),
+        np.concatenate([np.empty(0, bool), *(af for _, af in parts)]),
+    )
     trained_on = ", ".join(dict.fromkeys(r.database for r, _ in train))
     tables = []
     for database in dict.fromkeys(r.database for r, _ in judged):
@@ -103,9 +119,9 @@ def cinc_table(
 ) -> Table:
     """F1 of AF against all else on CinC 2017 records (label, stream); threshold chosen on `train`."""
     values = np.array([cos_en(np.diff(s.beats_s)) for _, s in train])
-    threshold = best_threshold(values, np.array([label == "A" for label, _ in train]))
+    threshold = best_threshold(values, np.array([label == "A" for label, _ in train], bool))
     found = np.array([cos_en(np.diff(s.beats_s)) for _, s in judged])
-    truth = np.array([label == "A" for label, _ in judged])
+    truth = np.array([label == "A" for label, _ in judged], bool)
     rows: list[tuple[Cell, ...]] = [
         _binary_row("RR entropy (CosEn)", truth, np.nan_to_num(found, nan=-np.inf) >= threshold)
     ]

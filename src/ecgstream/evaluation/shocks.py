@@ -45,7 +45,9 @@ GOALS = {
 
 @dataclass(frozen=True)
 class Segment:
-    """Ten seconds of one rhythm, what was told of it at their end (``None``: unreadable), and whether to shock."""
+    """Ten seconds of one rhythm, what was told of it at their end (``None``: unreadable), whether to shock, and each class's mean
+    probability (none where unreadable).
+    """
 
     patient: str
     database: str
@@ -55,6 +57,7 @@ class Segment:
     acute: str
     told: str | None
     is_shock: bool
+    shares: Mapping[str, float]
 
     @property
     def is_right(self) -> bool:
@@ -86,6 +89,7 @@ def segments_of(reference: Reference, stream: Stream, classes: Sequence[str]) ->
                     calls_shock(
                         shares, found_bpm(stream, float(start_s)), amplitude_uv(stream, float(start_s))
                     ),
+                    shares,
                 )
             )
     return found
@@ -131,4 +135,7 @@ def group_of(reference: Reference, stream: Stream, label: str, start_s: float) -
         return "rapid VT" if rate_bpm(reference, stream, start_s) >= RAPID_VT_BPM else "slower VT"
     if acute in ("asystole", "noise"):
         return acute
-    return "sinus" if RHYTHM_OF[label] == "sinus" else "other non-shockable"
+    is_sinus = (
+        RHYTHM_OF[label] == "sinus" and label != "SBR"
+    )  # sinus bradycardia stands among the others (Kerber et al. 1997)
+    return "sinus" if is_sinus else "other non-shockable"

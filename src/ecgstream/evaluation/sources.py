@@ -1,15 +1,26 @@
-"""Recordings as they are streamed: one lead, in pieces, with what is missing left out."""
+"""Recordings as they are streamed: one lead, in pieces, with what is missing left out; and what else PhysioNet's folders hold.
 
+What can't be read is refused with `BadReference`, which names the file, what was expected there and what was found.
+"""
+
+import csv
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
+from ecgstream.evaluation import BadReference
+from ecgstream.recordings import RecordingError
+from ecgstream.recordings.wfdb_format import read_signals
+
 PIECE_S = 10
+CINC_CLASSES = ("N", "A", "O", "~")
+UV_OF = {"mV": 1000.0, "uV": 1.0, "V": 1e6}
 
 
 class SourcePiece(NamedTuple):
@@ -42,8 +53,14 @@ def read_source(data: Path, database: str, record: str, patient: str) -> Source:
     valid one.
     """
     folder = data / database / ("training2017" if database == "cinc2017" else "")
-    read = wfdb.rdrecord(str(folder / record))
+    with told_of(database, record):
+        read = read_signals(folder, record)
     lead = read.sig_name.index("MLII") if "MLII" in read.sig_name else 0
+    unit = read.units[lead]
+    if unit not in UV_OF:
+        raise BadReference(
+            f"{database}/{record}: signal {lead}: expected a voltage ({', '.join(UV_OF)}), found unit {unit!r}"
+        )
     gain = read.adc_gain[lead]
     signal = read.p_signal[:, lead] * gain
     missing = np.isnan(signal)
@@ -51,8 +68,7 @@ def read_source(data: Path, database: str, record: str, patient: str) -> Source:
         last_known = np.maximum.accumulate(np.where(missing, 0, np.arange(len(signal))))
         signal = np.nan_to_num(signal[last_known])
     samples = np.clip(np.rint(signal), -32768, 32767).astype(np.int16)
-    uv_per_unit = {"mV": 1000.0, "uV": 1.0, "V": 1e6}[read.units[lead]]
-    return Source(database, record, patient, float(read.fs), uv_per_unit / gain, samples)
+    return Source(database, record, patient, float(read.fs), UV_OF[unit] / gain, samples)
 
 
 def pieces_of(source: Source) -> Iterator[SourcePiece]:
@@ -64,3 +80,61 @@ def pieces_of(source: Source) -> Iterator[SourcePiece]:
         for first in range(start, end, step):
             samples = source.samples[first : min(first + step, end)]
             yield SourcePiece(first, source.uv_per_lsb, False, samples)
+
+
+@contextmanager
+def told_of(database: str, record: str) -> Iterator[None]:
+    """What can't be read of a record becomes `BadReference`."""
+    try:
+        yield
+    except RecordingError as error:
+        raise BadReference(f"{database}/{record}: {error}") from error
+
+
+def read_labels(path: Path) -> dict[str, str]:
+    """Record -> N, A, O or ~ of CinC 2017's ``REFERENCE-v3.csv``; blank lines are skipped."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected PhysioNet's challenge-2017 there")
+    labels: dict[str, str] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        try:
+            for row in rows:
+                if not "".join(row).strip():
+                    continue
+                if len(row) != 2:
+                    raise BadReference(
+                        f"{path}: line {rows.line_num}: expected a record and its label, got {row}"
+                    )
+                record, label = row
+                if label not in CINC_CLASSES:
+                    raise BadReference(f"{path}: {record}: expected a label of {CINC_CLASSES}, got {label!r}")
+                labels[record] = label
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise BadReference(f"{path}: expected lines of a record and its label ({error})") from error
+    return labels
+
+
+def read_stored_noise(folder: Path, name: str) -> tuple[NDArray[Any], float]:
+    """One of NSTDB's noises in `folder`, as its file has it: (n, channels), rate [Hz].
+
+    From the WFDB record `name` where it is there, else from an archive ``name_*.npz`` that holds it as ``name`` and its
+    rate as ``fs``.
+    """
+    archives = sorted(folder.glob(f"{name}_*.npz"))
+    if (folder / f"{name}.hea").exists():
+        with told_of(folder.name, name):
+            read = read_signals(folder, name)
+        return read.p_signal, float(read.fs)
+    if not archives:
+        raise FileNotFoundError(f"{folder}: neither {name}.hea nor {name}_*.npz there")
+    try:
+        with archives[0].open("rb") as file, np.load(file) as z:
+            values, fs_hz = np.asarray(z[name]), float(z["fs"])
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise BadReference(f"{archives[0]}: expected arrays {name} and fs ({error})") from error
+    if values.ndim != 2 or not values.size:
+        raise BadReference(
+            f"{archives[0]}: {name}: expected an array (n, channels), found shape {values.shape}"
+        )
+    return values, fs_hz

@@ -11,7 +11,7 @@ not 0.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,13 +113,14 @@ def confusion(
 @dataclass(frozen=True)
 class Reliability:
     """What was claimed against what came true, in bins of equal width. All arrays (n_bins,); NaN where a
-    bin is empty.
+    bin is empty. `left_out`: the share of labels that rest on no such claim and aren't in it.
     """
 
     claimed: Floats
     observed: Floats
     count: NDArray[np.int64]
     ece: float
+    left_out: float = 0.0
 
 
 def reliability(claimed: Floats, came_true: NDArray[np.bool_], n_bins: int = 15) -> Reliability:
@@ -136,6 +137,17 @@ def reliability(claimed: Floats, came_true: NDArray[np.bool_], n_bins: int = 15)
     gap = np.nan_to_num(np.abs(mean - observed))
     ece = float((gap * size).sum() / size.sum()) if size.sum() else float("nan")
     return Reliability(mean, observed, count, ece)
+
+
+def reliability_of_labels(
+    probabilities: NDArray[np.floating], labels: NDArray[np.int64], truth: NDArray[np.int64]
+) -> Reliability:
+    """Reliability of the greatest of the probabilities (n, n_classes) where the label (n,) is its class; the
+    other labels were given by a rule or an operating point and are left out.
+    """
+    rests = probabilities.argmax(axis=1) == labels
+    curve = reliability(probabilities[rests].max(axis=1, initial=0.0), (labels == truth)[rests])
+    return replace(curve, left_out=float(1.0 - rests.mean()) if len(rests) else float("nan"))
 
 
 def brier(probabilities: Floats, labels: NDArray[np.int64]) -> float:

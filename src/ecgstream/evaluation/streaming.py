@@ -74,7 +74,8 @@ class Stream:
 
     acute: float32 (n_s, n_acute); rhythm: float32 (n_s, n_rhythm); NaN rows while not warm. readable: bool
     (n_s,), False where the front end calls the second unreadable or there is no signal. beats_s: float64
-    (m,), R peak times; beats: float32 (m, n_beat_classes), NaN rows where no class was given. signal:
+    (m,), R peak times; beats: float32 (m, n_beat_classes), NaN rows where no class was given; found, classed: int64
+    (m,), the seconds in which a beat was found and its class came. signal:
     float32 (n_s * 128,), µV, filtered, NaN in gaps; only when asked for. grades, reasons: the quality of each second.
     """
 
@@ -84,6 +85,8 @@ class Stream:
     readable: NDArray[np.bool_]
     beats_s: NDArray[np.float64]
     beats: NDArray[np.float32]
+    found: NDArray[np.int64]
+    classed: NDArray[np.int64]
     signal: NDArray[np.float32] | None = None
     grades: list[Quality] = field(default_factory=list)
     reasons: list[tuple[Reason, ...]] = field(default_factory=list)
@@ -101,7 +104,7 @@ class _Recorder:
     grades: list[Quality] = field(default_factory=list)
     reasons: list[tuple[Reason, ...]] = field(default_factory=list)
     signal: list[NDArray[np.float32]] = field(default_factory=list)
-    known: list[tuple[float, NDArray[np.float32]]] = field(default_factory=list)
+    known: list[tuple[float, NDArray[np.float32], int, int]] = field(default_factory=list)
     pending: list[tuple[float, int]] = field(default_factory=list)  # position, block in which it was found
 
     def ask(self, scorer: Scorer, slot: int, block: int) -> None:
@@ -115,12 +118,13 @@ class _Recorder:
             if np.isnan(share).any() and block - found < BEAT_WAIT_BLOCKS:
                 waiting.append((at, found))
             else:
-                self.known.append((at, share))
+                self.known.append((at, share, found, block))
         self.pending = waiting
 
     def abandon(self) -> None:
         """Give up what is still pending: the scorer has lost its frames."""
-        self.known += [(at, np.full(self.n_classes, np.nan, np.float32)) for at, _ in self.pending]
+        unknown = np.full(self.n_classes, np.nan, np.float32)
+        self.known += [(at, unknown, found, found) for at, found in self.pending]
         self.pending = []
 
     def stream(self, keep_signal: bool) -> Stream:
@@ -131,8 +135,10 @@ class _Recorder:
             np.array(self.acute, np.float32),
             np.array(self.rhythm, np.float32),
             np.array([grade is not Quality.UNREADABLE for grade in self.grades], bool),
-            np.array([at for at, _ in self.known]) / FS_HZ,
-            np.array([share for _, share in self.known], np.float32).reshape(-1, self.n_classes),
+            np.array([at for at, *_ in self.known]) / FS_HZ,
+            np.array([share for _, share, *_ in self.known], np.float32).reshape(-1, self.n_classes),
+            np.array([found for *_, found, _ in self.known], np.int64),
+            np.array([classed for *_, classed in self.known], np.int64),
             np.concatenate([np.empty(0, np.float32), *self.signal]) if keep_signal else None,
             self.grades,
             self.reasons,

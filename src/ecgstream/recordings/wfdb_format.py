@@ -25,6 +25,7 @@ BROKEN = (ValueError, IndexError, KeyError, TypeError, AttributeError, OSError, 
 UV_OF = {"mv": 1000.0, "uv": 1.0, "µv": 1.0, "μv": 1.0, "v": 1e6, "nv": 1e-3}
 BYTES_PER_SAMPLE = {"8": 1.0, "16": 2.0, "61": 2.0, "80": 1.0, "160": 2.0, "212": 1.5, "310": 4 / 3, "311": 4 / 3,
                     "24": 3.0, "32": 4.0}  # fmt: skip
+SKIP, AUX = 59, 63  # annotation codes of MIT format that more bytes follow: a long interval, a text
 NETWORK_HINT = (
     "not found here and PhysioNet can't be reached; without network, give the path of a downloaded record "
     "or set ECGSTREAM_DATA to the folder that holds its database"
@@ -36,20 +37,76 @@ def read_wfdb(path: Path, channel: int = 0) -> Recording:
     header_file = path.with_suffix(".hea")
     if not header_file.is_file():
         raise RecordingError(path, "header", f"expected {header_file.name} beside it, found none")
-    if header_file.stat().st_size == 0:
-        raise RecordingError(header_file, "line 1", "expected a record line, found an empty file")
     import wfdb
 
-    stem = str(header_file.with_suffix(""))
+    _check_files(read_header(header_file), header_file, channel)
+    return _record(wfdb, str(header_file.with_suffix("")), {}, path.stem, header_file, channel)
+
+
+def read_header(file: Path) -> Any:
+    """The header that `file` holds, as wfdb has it; of a record that may have no signals."""
+    if not file.is_file():
+        raise RecordingError(file, "header", "expected a WFDB header, found no such file")
+    if file.stat().st_size == 0:
+        raise RecordingError(file, "line 1", "expected a record line, found an empty file")
+    import wfdb
+
     try:
-        header = wfdb.rdheader(stem)
+        header = wfdb.rdheader(str(file.with_suffix("")))
     except BROKEN as error:
-        raise RecordingError(header_file, "header", f"expected a WFDB header ({_line(error)})") from error
-    _check_header(header, header_file, channel)
-    if hasattr(header, "seg_name"):  # segments have headers of their own, which rdrecord reads
-        return _record(wfdb, stem, {}, path.stem, header_file, channel)
-    _check_signal_files(header, header_file)
-    return _record(wfdb, stem, {}, path.stem, header_file, channel)
+        raise RecordingError(file, "header", f"expected a WFDB header ({_line(error)})") from error
+    checked_rate(file, "header", float(header.fs or 0))
+    return header
+
+
+def check_signals(folder: Path, record: str) -> Any:
+    """The header of a record with signals, whose files hold what it says."""
+    file = folder / f"{record}.hea"
+    header = read_header(file)
+    _check_files(header, file, 0)
+    return header
+
+
+def read_signals(folder: Path, record: str) -> Any:
+    """All signals of a record in physical values, as wfdb has them."""
+    check_signals(folder, record)
+    import wfdb
+
+    try:
+        return wfdb.rdrecord(str(folder / record))
+    except BROKEN as error:
+        raise RecordingError(
+            folder / f"{record}.hea", "signals", f"expected samples as the header says ({_line(error)})"
+        ) from error
+
+
+def read_marks(folder: Path, record: str) -> Any:
+    """The `.atr` annotations of a record, as wfdb has them."""
+    file = folder / f"{record}.atr"
+    if not file.is_file():
+        raise RecordingError(file, "annotations", "expected WFDB annotations, found no such file")
+    _check_end(file)
+    import wfdb
+
+    try:
+        return wfdb.rdann(str(folder / record), "atr")
+    except BROKEN as error:
+        raise RecordingError(file, "annotations", f"expected WFDB annotations ({_line(error)})") from error
+
+
+def _check_end(file: Path) -> None:
+    """Annotations in MIT format end with a zero word; a file without it was cut."""
+    content, at = file.read_bytes(), 0
+    while at + 2 <= len(content):
+        word = int.from_bytes(content[at : at + 2], "little")
+        if word == 0:
+            break
+        code, value = word >> 10, word & 1023
+        at += 2 + (4 if code == SKIP else value + value % 2 if code == AUX else 0)
+    if len(content) % 2 or at + 2 > len(content):
+        raise RecordingError(
+            file, f"byte {len(content)}", "expected the zero word that ends annotations, the file ends here"
+        )
 
 
 def read_physionet(name: str, channel: int = 0) -> Recording:
@@ -65,7 +122,8 @@ def read_physionet(name: str, channel: int = 0) -> Recording:
         ) from error
     except Exception as error:  # whatever the network library of the day raises
         raise RecordingError(name, "record", f"{NETWORK_HINT} ({type(error).__name__})") from error
-    _check_header(header, name, channel)
+    checked_rate(name, "header", float(header.fs or 0))
+    _check_channel(header, name, channel)
     try:
         return _record(wfdb, record, {"pn_dir": database}, name, name, channel)
     except (OSError, RuntimeError) as error:
@@ -108,16 +166,18 @@ def _record(
     )
 
 
-def _check_header(header: Any, file: Path | str, channel: int) -> None:
-    checked_rate(file, "header", float(header.fs or 0))
+def _check_channel(header: Any, file: Path | str, channel: int) -> None:
     if not header.n_sig:
         raise RecordingError(file, "header", "expected at least one signal, found none")
     if not 0 <= channel < header.n_sig:
         raise RecordingError(file, "header", f"expected channel 0 to {header.n_sig - 1}, asked for {channel}")
 
 
-def _check_signal_files(header: Any, header_file: Path) -> None:
-    """Each signal file must be there and hold what the header says."""
+def _check_files(header: Any, header_file: Path, channel: int) -> None:
+    """Each signal file must be there and hold what the header says; `channel` must be among the signals."""
+    _check_channel(header, header_file, channel)
+    if hasattr(header, "seg_name"):
+        return  # segments have headers of their own, which rdrecord reads
     for name in dict.fromkeys(header.file_name):
         file = header_file.parent / name
         rows = [i for i, other in enumerate(header.file_name) if other == name]
@@ -142,16 +202,20 @@ def _check_signal_files(header: Any, header_file: Path) -> None:
 def _annotations(
     wfdb: Any, stem: str, where: dict[str, Any], per_frame: int
 ) -> tuple[Annotation, ...] | None:
-    if not where and not Path(f"{stem}.atr").is_file():
-        return None
-    try:
-        read = wfdb.rdann(stem, "atr", **where)
-    except FileNotFoundError:
-        return None
-    except BROKEN as error:
-        raise RecordingError(
-            f"{stem}.atr", "annotations", f"expected WFDB annotations ({_line(error)})"
-        ) from error
+    if not where:
+        file = Path(f"{stem}.atr")
+        if not file.is_file():
+            return None
+        read = read_marks(file.parent, file.stem)
+    else:
+        try:
+            read = wfdb.rdann(stem, "atr", **where)
+        except FileNotFoundError:
+            return None
+        except BROKEN as error:
+            raise RecordingError(
+                f"{stem}.atr", "annotations", f"expected WFDB annotations ({_line(error)})"
+            ) from error
     texts = read.aux_note or [""] * len(read.sample)
     return tuple(
         Annotation(int(sample) * per_frame, symbol, text.rstrip("\x00"))

@@ -54,7 +54,7 @@ def n_window_frames(field: int) -> int:
 
 @torch.no_grad()
 def frames_of(network: Network, signal: NDArray[np.float32], device: torch.device) -> NDArray[np.float16]:
-    """Morphology frames of a recording as a stream gives them: float16 (channels, frames); frame i ends at 16 (i + 1) + field."""
+    """Morphology frames of a recording as a stream gives them: float16 (channels, frames); frame i ends with sample 16 i + field."""
     whole = signal[: signal.size // FS_HZ * FS_HZ]
     x = scaled(torch.from_numpy(whole).to(device)[None])[:, None, None, FIRST:]
     network.eval()

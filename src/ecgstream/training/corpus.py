@@ -4,25 +4,33 @@ A packed database is one npz file: all signals end to end (int16, 1 µV a unit, 
 span, its beats (R peak position in samples at 128 Hz, AAMI class), its rhythm intervals and the R peaks that the detector finds.
 """
 
-import csv
 import hashlib
+import inspect
+import sys
+import uuid
+import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ecgstream import filtering, resampling
-from ecgstream.evaluation.sources import SourcePiece
+from ecgstream.beats import detector, envelope
+from ecgstream.evaluation import BadReference
+from ecgstream.evaluation.sources import CINC_CLASSES, SourcePiece, read_labels, read_stored_noise, told_of
 from ecgstream.frontend import FrontEnd
+from ecgstream.recordings.wfdb_format import read_marks, read_signals
 from ecgstream.training import splits
 
 FS_HZ = resampling.MODEL_FS_HZ
-CORPUS_VERSION = 3
 PIECE_S = 30
+LABELS, SIGNALS = "REFERENCE-v3.csv", "training2017"  # of CinC 2017
+# What numpy raises on a packed file that was cut or isn't one.
+UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
 
 # AAMI EC57 classes of MIT-BIH's beat codes; fusion (F) and unclassifiable or paced (Q) beats are not learnt
 AAMI = (
@@ -80,13 +88,13 @@ def found_peaks(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDArray[n
     return np.sort(np.concatenate([np.empty(0), *(block.beats for block in blocks)]))
 
 
-def _held(signal: NDArray[np.float64]) -> NDArray[np.float64]:
+def _held(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Missing values held at the last known one (a record's own invalid samples; rare)."""
     missing = np.isnan(signal)
     if not missing.any():
         return signal
     known = np.where(~missing, np.arange(signal.size), 0)
-    held: NDArray[np.float64] = np.nan_to_num(signal[np.maximum.accumulate(known)])
+    held: NDArray[np.floating[Any]] = np.nan_to_num(signal[np.maximum.accumulate(known)])
     return held
 
 
@@ -107,8 +115,8 @@ def read_annotated(folder: Path, database: str) -> list[Packed]:
     packed = []
     for header in tqdm(sorted(folder.glob("*.hea")), desc=database, unit="record"):
         record = header.stem
-        data = wfdb.rdrecord(str(folder / record))
-        annotation = wfdb.rdann(str(folder / record), "atr")
+        with told_of(database, record):
+            data, annotation = read_signals(folder, record), read_marks(folder, record)
         scale = FS_HZ / data.fs
         is_beat = [symbol in AAMI for symbol in annotation.symbol]
         beats = np.asarray(annotation.sample, dtype=np.float64)[is_beat] * scale
@@ -126,14 +134,13 @@ def read_annotated(folder: Path, database: str) -> list[Packed]:
 
 def read_cinc2017(folder: Path) -> list[Packed]:
     """Read the CinC 2017 training set with the labels of REFERENCE-v3.csv."""
-    with (folder / "REFERENCE-v3.csv").open() as reference:
-        labels = dict(csv.reader(reference))
-    root = folder / "training2017"
+    labels, root = read_labels(folder / LABELS), folder / SIGNALS
     packed = []
     for record in tqdm(sorted(labels), desc="cinc2017", unit="record"):
         if not (root / f"{record}.hea").exists():
             continue
-        data = wfdb.rdrecord(str(root / record))
+        with told_of(splits.CINC2017, record):
+            data = read_signals(root, record)
         raw = _held(data.p_signal[:, 0]) * 1000.0
         signal = _int16(through_front_end(raw, data.fs))
         peaks = found_peaks(raw, data.fs)
@@ -146,15 +153,11 @@ def read_cinc2017(folder: Path) -> list[Packed]:
 def read_noise(folder: Path) -> dict[str, NDArray[np.float32]]:
     """NSTDB's noises through the front end: name -> float32 (n,), µV, 128 Hz (the filters are linear, so noise adds)."""
     noises = {}
-    for name in ("bw", "ma"):
-        data = wfdb.rdrecord(str(folder / name))
-        for channel in range(data.n_sig):
-            noises[f"{name}{channel}"] = through_front_end(data.p_signal[:, channel] * 1000.0, data.fs)
-    with np.load(folder / "em_reconstructed_from_118e_6.npz") as motion:
-        em, fs_hz = motion["em"], float(motion["fs"])
-    unit_uv = 1000.0 if np.abs(em).max() < 100 else 1.0
-    for channel in range(em.shape[1]):
-        noises[f"em{channel}"] = through_front_end(em[:, channel] * unit_uv, fs_hz)
+    for name in ("bw", "ma", "em"):
+        stored, fs_hz = read_stored_noise(folder, name)
+        unit_uv = 1000.0 if np.nanmax(np.abs(stored)) < 100 else 1.0  # mV, or µV
+        for channel in range(stored.shape[1]):
+            noises[f"{name}{channel}"] = through_front_end(_held(stored[:, channel]) * unit_uv, fs_hz)
     return noises
 
 
@@ -163,42 +166,96 @@ def _int16(signal: NDArray[np.floating[Any]]) -> NDArray[np.int16]:
 
 
 def load(data: Path, database: str, cache: Path) -> list[Packed]:
-    """The packed records of a database: from `cache` when it holds this version of them, else read and kept there."""
+    """The packed records of a database: from `cache` when it holds this version of them, else read and kept there.
+
+    Raises FileNotFoundError or `BadReference` where they can't be read or aren't enough to train on.
+    """
     folder = data / database
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected PhysioNet's {database} there")
-    names = sorted(p.name for p in folder.rglob("*.hea"))
-    key = hashlib.sha256(repr((CORPUS_VERSION, names, filtering.band_pass().tobytes())).encode()).hexdigest()[
-        :12
-    ]
-    path = cache / f"{database}-{key}.npz"
-    if not path.exists():
-        records = read_cinc2017(folder) if database == splits.CINC2017 else read_annotated(folder, database)
-        cache.mkdir(parents=True, exist_ok=True)
-        _write(path, records)
-    return _read(path)
+    path = cache / f"{database}-{_key(folder, database)}.npz"
+    records = _kept(path)
+    if records is None:
+        read = read_cinc2017(folder) if database == splits.CINC2017 else read_annotated(folder, database)
+        if not read:
+            raise FileNotFoundError(f"{folder}: no records (*.hea) there; expected PhysioNet's {database}")
+        _write(path, read)
+        records = _read(path)
+    _check_enough(folder, database, records)
+    return records
+
+
+def _key(folder: Path, database: str) -> str:
+    """A name for what is read of a database, and how: another one once a file of it has changed."""
+    root = folder / SIGNALS if database == splits.CINC2017 else folder
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder; expected PhysioNet's {database} there")
+    files = [p for p in root.iterdir() if p.suffix in (".hea", ".dat", ".mat", ".atr") and p.is_file()]
+    if (folder / LABELS).is_file():
+        files.append(folder / LABELS)
+    found = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files)
+    this = sys.modules[__name__]
+    code = [inspect.getsource(module) for module in (this, resampling, filtering, detector, envelope)]
+    return hashlib.sha256(repr((found, code)).encode()).hexdigest()[:12]
+
+
+def _check_enough(folder: Path, database: str, records: list[Packed]) -> None:
+    """Each split that training needs must have records, and CinC 2017's train split records of each label."""
+    if database == splits.VFDB:
+        return  # all of it is learnt, in folds
+    labels: dict[str, set[str]] = {}
+    for record in records:
+        labels.setdefault(splits.split_of(database, record.record), set()).add(record.label)
+    needed = ("train", "tune", "dev") if database == splits.CINC2017 else ("train",)
+    _none_missing(f"{folder}: training needs records of the splits", needed, labels)
+    if database == splits.CINC2017:
+        _none_missing(
+            f"{folder}: training needs records of its train split labelled", CINC_CLASSES, labels["train"]
+        )
+
+
+def _none_missing(what: str, needed: Iterable[str], found: Iterable[str]) -> None:
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise BadReference(f"{what} {', '.join(needed)}; found none for {', '.join(missing)}")
+
+
+def _kept(path: Path) -> list[Packed] | None:
+    """The records packed in a file; None where there is none or it can't be read."""
+    try:
+        return _read(path)
+    except UNREADABLE:
+        return None
 
 
 def _write(path: Path, records: list[Packed]) -> None:
+    """Pack the records into `path`, which is never there in part."""
     index = [
         (r.database, r.record, r.lead, r.label, r.signal.size, r.beats.size, len(r.rhythms), r.peaks.size)
         for r in records
     ]
     intervals = [interval for r in records for interval in r.rhythms]
-    np.savez(
-        path,
-        index=np.array(index, dtype="U16"),
-        signal=np.concatenate([r.signal for r in records]),
-        beats=np.concatenate([r.beats for r in records]),
-        kinds=np.concatenate([r.kinds for r in records]),
-        peaks=np.concatenate([r.peaks for r in records]),
-        spans=np.array([i[:2] for i in intervals], dtype=np.int64).reshape(-1, 2),
-        notes=np.array([i[2] for i in intervals], dtype="U16"),
-    )
+    arrays: dict[str, Any] = {
+        "index": np.array(index, dtype="U16"),
+        "signal": np.concatenate([r.signal for r in records]),
+        "beats": np.concatenate([r.beats for r in records]),
+        "kinds": np.concatenate([r.kinds for r in records]),
+        "peaks": np.concatenate([r.peaks for r in records]),
+        "spans": np.array([i[:2] for i in intervals], dtype=np.int64).reshape(-1, 2),
+        "notes": np.array([i[2] for i in intervals], dtype="U16"),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, **arrays)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> list[Packed]:
-    with np.load(path) as z:
+    with path.open("rb") as file, np.load(file) as z:
         index, signal, beats, kinds, spans, notes, peaks = (
             z[k] for k in ("index", "signal", "beats", "kinds", "spans", "notes", "peaks")
         )

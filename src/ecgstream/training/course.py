@@ -15,35 +15,10 @@ from ecgstream.training import acute, beat_trees, corpus, learn, splits, trees
 from ecgstream.training.calibrate import cinc_scores, label_scores
 from ecgstream.training.card import write_card
 from ecgstream.training.corpus import Packed
+from ecgstream.training.examples import MITDB_RHYTHM
 from ecgstream.training.export import export
-
-
-class ConfigError(ValueError):
-    """A training configuration that can't be used; names the field."""
-
-
-def read_config(path: Path | None) -> learn.Config:
-    """The configuration in a YAML file, or the defaults; an unknown key is refused with its name."""
-    if path is None:
-        return learn.Config()
-    import yaml
-
-    try:
-        return msgspec.convert(yaml.safe_load(path.read_text()) or {}, learn.Config)
-    except (msgspec.ValidationError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-
-
-def claim(run: Path, config: learn.Config) -> None:
-    """Make `run` the folder of runs of this configuration; `ConfigError` where it holds one of another."""
-    run.mkdir(parents=True, exist_ok=True)
-    kept = run / "config.json"
-    written = msgspec.json.encode(config)
-    if kept.exists() and kept.read_bytes() != written:
-        raise ConfigError(
-            f"{run}: holds a run of another configuration ({kept.read_text()}); give another --run folder"
-        )
-    kept.write_bytes(written)
+from ecgstream.training.network import RHYTHMS
+from ecgstream.training_settings import check_folder, claim
 
 
 @dataclass(frozen=True)
@@ -80,12 +55,18 @@ def gather(data: Path, cache: Path) -> Material:
 def train_model(
     data: Path, out: Path, config: learn.Config, run: Path, cache: Path, device: torch.device
 ) -> dict[str, Any]:
-    """Train and export; goes on from `run` where an earlier run of the same configuration stopped. Returns the metrics."""
-    claim(run, config)
+    """Train and export; goes on from `run` where an earlier run of the same configuration stopped. Returns the metrics.
+
+    `ConfigError` before anything is learnt, or kept in `run`, where the settings, the folders or the records don't fit.
+    """
+    check_folder(out)
+    check_folder(run)
     material = gather(data, cache)
+    learn.check(config, material.train)
+    learnt, kept = learn.both(material.train, material.tune), material.tune[splits.CINC2017]
+    claim(run, config, names_of({**learnt, splits.VFDB: material.vfdb}))
     network = learn.train(material.train, material.tune, material.noises, config, run, device)
     heads_started = time.monotonic()
-    learnt, kept = learn.both(material.train, material.tune), material.tune[splits.CINC2017]
     head, folds, (logits, classes, records) = acute.train_acute(
         network,
         material.vfdb,
@@ -123,6 +104,7 @@ def train_model(
         "dev_records": {d: sorted({r.record for r in rs}) for d, rs in _dev(material, data, cache).items()},
         "records": {d: len({r.record for r in rs}) for d, rs in learnt.items()}
         | {"vfdb": len({r.record for r in material.vfdb})},
+        "rhythm_patients": rhythm_patients(learnt[splits.MITDB]),
         "data": "PhysioNet CinC 2017 (REFERENCE-v3), MIT-BIH Arrhythmia, MIT-BIH Supraventricular, MIT-BIH Malignant Ventricular Ectopy, "
         "MIT-BIH Noise Stress Test; ODC-By 1.0",
     }
@@ -139,6 +121,22 @@ def train_model(
     )
     write_card(out)
     return metrics
+
+
+def names_of(learnt: learn.Databases) -> dict[str, list[str]]:
+    """The records' names by database."""
+    return {database: sorted({r.record for r in records}) for database, records in learnt.items()}
+
+
+def rhythm_patients(records: list[Packed]) -> dict[str, int]:
+    """Of how many patients of MIT-BIH each rhythm is learnt."""
+    of = {
+        (MITDB_RHYTHM[note], splits.patient_of(r.database, r.record))
+        for r in records
+        for _, _, note in r.rhythms
+        if note in MITDB_RHYTHM
+    }
+    return {rhythm: sum(name == rhythm for name, _ in of) for rhythm in RHYTHMS}
 
 
 def _dev(material: Material, data: Path, cache: Path) -> dict[str, list[Packed]]:

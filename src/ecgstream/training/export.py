@@ -96,6 +96,7 @@ def export(
         acute = AcutePool(head, acute_temperature)
         _graph(acute, (frames, level), ["values", "level"], ["probabilities"], out / name)
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors")
+    (out / "weights.safetensors").chmod((out / "encoder.onnx").stat().st_mode)  # else its owner's alone
     files = [
         "encoder.onnx",
         "beat.onnx",

@@ -22,6 +22,7 @@ from ecgstream.training import beat_trees, corpus, course, learn, splits, trees
 from ecgstream.training.calibrate import cinc_scores
 from ecgstream.training.export import export
 from ecgstream.training.network import Network
+from ecgstream.training_settings import claim
 
 N_FOLDS = 5
 RECIPE = learn.Config(epochs=20, join_epoch=15, n_annotated=0, ectopy=0.0)
@@ -39,12 +40,13 @@ def cross_validate(
     scores = []
     for fold in folds:
         folder = run / f"fold-{fold}"
-        course.claim(folder, config)
         parts = [splits.fold_of(r.database, r.record, N_FOLDS * CALIBRATES) for r in records]
         held = [r for r, part in zip(records, parts, strict=True) if part // CALIBRATES == fold]
         others = [(r, part) for r, part in zip(records, parts, strict=True) if part // CALIBRATES != fold]
         learnt = [r for r, part in others if part % CALIBRATES]
         kept = [r for r, part in others if not part % CALIBRATES]
+        learn.check(config, {splits.CINC2017: learnt})
+        claim(folder, config, course.names_of({splits.CINC2017: [*learnt, *kept]}))
         network = learn.train(
             {splits.CINC2017: learnt}, {splits.CINC2017: kept}, noises, config, folder, device
         )
@@ -53,7 +55,12 @@ def cross_validate(
         p = calibration.of(learn.predict_records(network, held, device), trees.said_of(second, held))
         scores.append(cinc_scores(held, p, calibration.record_weights))
         (folder / "scores.json").write_text(json.dumps(scores[-1]) + "\n")
-        training = {"config": msgspec.to_builtins(config), "data": f"CinC 2017 without fifth {fold}"}
+        training = {
+            "config": msgspec.to_builtins(config),
+            "data": f"CinC 2017 without fifth {fold}",
+            "records": {splits.CINC2017: len(learnt) + len(kept)},
+            "split": "by record",
+        }
         export(
             _silenced(network),
             second,

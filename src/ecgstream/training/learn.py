@@ -7,6 +7,7 @@ encoders. Weights are averaged over the steps (Polyak & Juditsky 1992, doi:10.11
 import copy
 import json
 import math
+import pickle
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,52 +16,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from msgspec import Struct
 from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from ecgstream import training_settings as settings
 from ecgstream.training.calibrate import cinc_scores
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import Annotated, Augmentation, Batch, Sampler
 from ecgstream.training.losses import as_image, known_frames, loss_of
-from ecgstream.training.network import FS_HZ, RHYTHMS, Network, Shape, alone
+from ecgstream.training.network import FS_HZ, RHYTHMS, Network, alone
 from ecgstream.training.splits import CINC2017
+from ecgstream.training_settings import ConfigError
 
+Config = settings.Config
 Databases = Mapping[str, list[Packed]]
 CALIBRATES = "calibrates.pt"  # the weights before the records for calibration were learnt
-
-
-class Config(Struct, forbid_unknown_fields=True):
-    """What a run is made of; kept in the model folder.
-
-    In a share `ectopy` of the normal recordings ectopic beats are made, which weigh `made_weight` beside those annotated. From epoch
-    `join_epoch` on the records that calibration was kept for are learnt, too: the network as it was before then is what
-    calibrates.
-    """
-
-    seed: int = 1
-    epochs: int = 26
-    join_epoch: int = 20
-    n_cinc: int = 32
-    n_annotated: int = 20
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.03
-    averaging: float = 0.999
-    share_weight: float = 0.5
-    beat_weight: float = 0.7
-    ectopy: float = 0.4
-    made_weight: float = 0.8
-    acute_epochs: int = 12
-    n_trees: int = 300
-    n_beat_trees: int = 60
-    stem: int = 32
-    levels: tuple[int, ...] = (64, 128, 192)
-    dropout: float = 0.15
-
-    def shape(self) -> Shape:
-        """The network's sizes."""
-        return Shape(stem=self.stem, levels=self.levels, dropout=self.dropout)
 
 
 def prefetched(sampler: Sampler, plans: list[Any]) -> Iterator[Batch]:
@@ -105,6 +76,13 @@ def _with_beats(learnt: Databases) -> list[Packed]:
     return [r for database, records in learnt.items() if database != CINC2017 for r in records]
 
 
+def check(config: Config, train_records: Databases) -> None:
+    """`ConfigError` where there are too few records to fill a batch."""
+    n = len(train_records[CINC2017])
+    if n < config.n_cinc:
+        raise ConfigError(f"n_cinc: {config.n_cinc} recordings a batch, but CinC 2017 has {n} to learn from")
+
+
 def train(
     train_records: Databases,
     tune: Databases,
@@ -114,6 +92,7 @@ def train(
     device: torch.device,
 ) -> Network:
     """Train encoder, rhythm and beat heads; keeps `run/checkpoint.pt` each epoch and goes on from it. Returns the average."""
+    check(config, train_records)
     torch.manual_seed(config.seed)
     network = Network(config.shape()).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     cinc, kept = train_records[CINC2017], tune[CINC2017]
@@ -143,7 +122,7 @@ def train(
         optimizer, lambda i: min(1.0, (i + 1) / 200) * 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps)))
     )
     average = Averaged(network, config.averaging)
-    first = _resume(run, network, average, optimizer, schedule)
+    first = _resume(run, network, average, optimizer, schedule, device)
     for epoch in range(first, config.epochs):
         if epoch == config.join_epoch:
             torch.save(average.network.state_dict(), run / CALIBRATES)
@@ -174,7 +153,7 @@ def train(
         with (run / "progress.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
         tqdm.write(json.dumps(line))
-        _checkpoint(run, epoch + 1, network, average, optimizer, schedule)
+        _checkpoint(run, epoch + 1, network, average, optimizer, schedule, device)
     return average.network
 
 
@@ -183,30 +162,69 @@ def calibrating(network: Network, config: Config, run: Path) -> Network:
     if config.join_epoch >= config.epochs:
         return network
     before = Network(config.shape())
-    before.load_state_dict(torch.load(run / CALIBRATES, weights_only=True))
+    kept = loaded(run / CALIBRATES)
+    try:
+        before.load_state_dict(kept)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{run / CALIBRATES}: weights of another network; give another --run folder"
+        ) from error
     return before
 
 
+def loaded(path: Path) -> Any:
+    """What torch kept in a file, on the CPU; `ConfigError` where it isn't whole."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise ConfigError(
+            f"{path}: can't be read whole; give another --run folder, or delete this one"
+        ) from error
+
+
 def _checkpoint(
-    run: Path, epoch: int, network: Network, average: Averaged, optimizer: Any, schedule: Any
+    run: Path,
+    epoch: int,
+    network: Network,
+    average: Averaged,
+    optimizer: Any,
+    schedule: Any,
+    device: torch.device,
 ) -> None:
     state = {"epoch": epoch, "network": network.state_dict(), "average": average.network.state_dict(), "steps": average.steps,
-             "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}  # fmt: skip
+             "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(), "random": random_state(device)}  # fmt: skip
     torch.save(state, run / "checkpoint.tmp")
     (run / "checkpoint.tmp").replace(run / "checkpoint.pt")
 
 
-def _resume(run: Path, network: Network, average: Averaged, optimizer: Any, schedule: Any) -> int:
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """Where torch's random numbers are, of which dropout is drawn: of the CPU and of the device."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def _resume(
+    run: Path, network: Network, average: Averaged, optimizer: Any, schedule: Any, device: torch.device
+) -> int:
     path = run / "checkpoint.pt"
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.network.load_state_dict(state["average"])
-    average.steps = state["steps"]
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    return int(state["epoch"])
+    state = loaded(path)
+    try:
+        network.load_state_dict(state["network"])
+        average.network.load_state_dict(state["average"])
+        average.steps = state["steps"]
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        epoch = int(state["epoch"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{path}: not a checkpoint of this network; give another --run folder") from error
+    random = state.get("random", {})  # which earlier checkpoints lack
+    if "cpu" in random:
+        torch.set_rng_state(random["cpu"])
+    if "cuda" in random and device.type == "cuda":
+        torch.cuda.set_rng_state(random["cuda"], device)
+    return epoch
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@
 Nothing is padded, so a frame depends on its receptive field alone and not on the window it is seen from: a stream that keeps the
 last inputs of each convolution computes the same frames, each once. A residual block adds the centre of its
 input. The heads of beats are read at the frames of the R peaks; the rhythm head pools the frames of a window (softmax
-attention, mean and maximum), the acute head those of its last seconds.
+attention, mean, spread and maximum), the acute head those of its last seconds.
 
 Channels stand as (n, channels, 1, time) because a depthwise `Conv2d` of kernel (1, k) in channels-last memory is many
 times faster on a CPU than the same `Conv1d`. Training speed on a CPU also decides two other things: long kernels take the place of dilated

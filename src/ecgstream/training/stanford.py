@@ -11,16 +11,21 @@ It stands here as a yardstick: for the cost in `benchmarks/classifier.py`, and t
 (`ecgstream.evaluation.yardstick`). Departure: an even kernel has no middle; of the padding 7 samples stand before and 8 after.
 """
 
+import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from msgspec import Struct
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
+
+from ecgstream.training.learn import loaded
+from ecgstream.training_settings import ConfigError, claim
 
 FS_HZ = 200
 STEP = 256
@@ -109,6 +114,21 @@ class Recordings:
         """
         return Recordings([(s - np.float32(mean)) / np.float32(spread) for s in self.signals], self.labels)
 
+    def digest(self) -> str:
+        """A name for these recordings, by their lengths and labels."""
+        sizes = np.array([s.size for s in self.signals], np.int64)
+        hashed = hashlib.sha256(sizes.tobytes() + self.labels.tobytes()).hexdigest()
+        return f"{len(sizes)} recordings, {hashed[:12]}"
+
+
+class Settings(Struct, frozen=True):
+    """What a run is made of."""
+
+    seed: int
+    epochs: int
+    batch: int
+    n_classes: int
+
 
 def batch_of(signals: list[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
     """Signals cut to whole steps and padded with zeros to the longest: (n, samples) and steps that are real
@@ -136,8 +156,11 @@ def fit(
     """Train as the authors did: each step has its record's label; Adam, 1e-3, a tenth of it when `tune`
     stops improving.
 
-    Returns the network of the epoch with the lowest loss on `tune`. Keeps `run/checkpoint.pt` each epoch and goes on from it.
+    Returns the network of the epoch with the lowest loss on `tune`. Keeps `run/checkpoint.pt` each epoch and goes on from it;
+    `ConfigError` where `run` holds a run of other settings or recordings.
     """
+    settings = Settings(seed, epochs, batch, n_classes)
+    claim(run, settings, {"cinc2017": [train.digest(), tune.digest()]})
     torch.manual_seed(seed)
     network = StanfordNetwork(n_classes).to(device)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
@@ -145,11 +168,14 @@ def fit(
     at = run / "checkpoint.pt"
     best, first, kept = float("inf"), 0, network.state_dict()
     if at.exists():
-        state = torch.load(at, weights_only=True)
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        best, first, kept = state["best"], state["epoch"], state["kept"]
+        state = loaded(at)
+        try:
+            network.load_state_dict(state["network"])
+            optimizer.load_state_dict(state["optimizer"])
+            schedule.load_state_dict(state["schedule"])
+            best, first, kept = state["best"], state["epoch"], state["kept"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"{at}: not a checkpoint of this network; give another --run folder") from error
     for epoch in range(first, epochs):
         torch.manual_seed(1000 * seed + epoch)  # of the dropout
         network.train()
