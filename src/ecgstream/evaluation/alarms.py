@@ -260,15 +260,7 @@ def _astray(judged: Sequence[Judged]) -> Table:
         most = ", ".join(f"{name} {n}" for name, n in Counter(recordings).most_common(3))
         hours = sum(r.reference.duration_s for r in chosen) / 3600
         rows.append((database, fixed(hours, 1), alerts, len(away), noisy, len(set(recordings)), most))
-    columns = (
-        "database",
-        "hours",
-        "VT and VF alerts",
-        "astray",
-        "in annotated noise",
-        "recordings",
-        "most of them",
-    )
+    columns = ("database", "hours", "VT and VF alerts", "astray", "in annotated noise", "recordings", "most of them")  # fmt: skip
     return Table(
         "VT and VF alerts that stand away from either",
         columns,
