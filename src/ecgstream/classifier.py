@@ -7,8 +7,8 @@ by sums over the frames of the last 30 s (`ecgstream.pooling`) and by trees on w
 the live system gave.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,6 @@ from ecgstream.pooling import HeldSums
 KEPT_S = 6  # seconds of frames by which beats are judged: what is measured around the oldest is held, too
 MEASURED_EVERY = 5  # seconds of a session: that of a published window is the last of them
 _NO_PEAKS = np.empty(0)
-
-
-def named(
-    probabilities: NDArray[np.floating[Any]], classes: Sequence[str], thresholds: Mapping[str, float]
-) -> NDArray[np.int64]:
-    """The class that each row names, int64 (n,): the most likely of those that reach their operating point."""
-    points = np.array([thresholds.get(name, 0.0) for name in classes])
-    best: NDArray[np.int64] = np.where(probabilities >= points, probabilities, -1.0).argmax(axis=1)
-    return best
 
 
 def level_of(scale_uv: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ the heart slows: in a long one, beats are no longer early among those around the
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
@@ -117,6 +117,15 @@ def find_pattern(name: str, kinds: Sequence[str]) -> Pattern | None:
         return None
     covered = sum(match.end() - match.start() for match in found)
     return Pattern(covered / (len(text) - text.count("Q")), found[0].start(), found[-1].end() - 1)
+
+
+def told_by_waves(row: Sequence[float], classes: Sequence[str], points: Mapping[str, float]) -> str:
+    """The most likely rhythm (probabilities of `classes`) of those that waves tell and that reach their operating point."""
+    reached = [
+        p if p >= points.get(name, 0.0) and name not in BY_BEATS else -1.0
+        for p, name in zip(row, classes, strict=True)
+    ]
+    return classes[max(range(len(row)), key=reached.__getitem__)]
 
 
 def rhythm_named(waves: str, at_s: Sequence[float], kinds: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ecgstream.commits import WARM_ANYWAY_S, WARM_UP_S
 from ecgstream.messages import MISSING, Beat, Finding, Quality, Reason, Strip
-from ecgstream.patterns import BY_BEATS, kinds_in, rhythm_named
+from ecgstream.patterns import kinds_in, rhythm_named, told_by_waves
 from ecgstream.pieces import Piece
 from ecgstream.seen_beats import FS_HZ, BeatSeen, ends_in_ventricular_run, heart_rate_bpm
 
@@ -181,7 +181,11 @@ class SessionWindow:
         quality = self.quality()
         acute_known = acute_row is not None and quality is not Quality.UNREADABLE
         rhythm_known = rhythm_row is not None and self.rhythm_readable()
-        waves = self._named(rhythm_row, model) if rhythm_row is not None and rhythm_known else None
+        waves = (
+            told_by_waves(rhythm_row, rhythms, model.thresholds)
+            if rhythm_row is not None and rhythm_known
+            else None
+        )
         at_s = [beat.position / FS_HZ for beat in self.beats]
         kinds = kinds_in(waves, at_s, [beat.kind for beat in self.beats])
         rhythm = waves and rhythm_named(waves, at_s, kinds)
@@ -239,15 +243,6 @@ class SessionWindow:
             signal=self._strip(epoch, start, window, ring) if with_signal else None,
             model=model.name,
         )
-
-    def _named(self, row: Row, model: Classes) -> str:
-        """The most likely rhythm of those that waves tell and that reach their operating point."""
-        points = model.thresholds
-        reached = [
-            p if p >= points.get(name, 0.0) and name not in BY_BEATS else -1.0
-            for p, name in zip(row, model.rhythm_classes, strict=True)
-        ]
-        return model.rhythm_classes[_largest(reached)]
 
     def _reasons(self, quality: Quality, *, rhythm_known: bool, acute_known: bool) -> list[Reason]:
         """Why something isn't fully known: each reason once, in the order of `Reason`."""

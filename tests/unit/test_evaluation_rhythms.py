@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ecgstream.classifier import named
 from ecgstream.evaluation import cinc2017, rhythms, rr_baseline
 from ecgstream.evaluation.labels import centred
 from ecgstream.evaluation.references import Interval
@@ -13,6 +12,7 @@ from ecgstream.evaluation.results import Table
 from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import Estimate
 from ecgstream.measurements.rr_intervals import cos_en
+from ecgstream.patterns import told_by_waves
 from evaluation_streams import RHYTHMS, one_hot, reference, stream
 
 
@@ -54,9 +54,10 @@ def test_cinc_score_by_hand() -> None:
 
 
 def test_af_is_named_from_its_operating_point_on() -> None:
-    rows = np.array([[0.1, 0.5, 0.4], [0.05, 0.6, 0.35], [0.3, 0.35, 0.35]])
-    assert named(rows, ("sinus", "af", "other"), {"af": 0.55}).tolist() == [2, 1, 2]
-    assert named(rows, ("sinus", "af", "other"), {}).tolist() == [1, 1, 1]
+    rows, classes = [(0.1, 0.5, 0.4), (0.05, 0.6, 0.35), (0.3, 0.35, 0.35)], ("sinus", "af", "other")
+    assert [told_by_waves(row, classes, {"af": 0.55}) for row in rows] == ["other", "af", "other"]
+    assert [told_by_waves(row, classes, {}) for row in rows] == ["af", "af", "af"]
+    assert told_by_waves((0.3, 0.6, 0.1), ("sinus", "vt", "other"), {}) == "sinus", "VT is told by beats"
 
 
 def test_a_record_s_label_is_the_most_likely_by_weight() -> None:

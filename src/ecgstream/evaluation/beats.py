@@ -10,7 +10,6 @@ Nothing in the detector is learnt, so every record is judged, whatever the split
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import wfdb
@@ -21,7 +20,7 @@ from ecgstream.evaluation.beat_classes import is_scored, match
 from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import LEARNING_S, Reference, read_reference, records_of
 from ecgstream.evaluation.results import Cell, Evaluation, Shown, Table, fixed
-from ecgstream.evaluation.sources import Source
+from ecgstream.evaluation.sources import Source, SourcePiece, held
 from ecgstream.frontend import FrontEnd
 from ecgstream.messages import Quality
 from ecgstream.training.splits import MITDB_PACED, patient_of
@@ -30,15 +29,6 @@ DATABASES = ("mitdb", "svdb")
 FS_HZ = resampling.MODEL_FS_HZ
 DETECTOR = "the front end (no model)"
 Floats = NDArray[np.float64]
-
-
-class Piece(NamedTuple):
-    """One second of a recording."""
-
-    first_sample: int
-    uv_per_lsb: float
-    lead_off: bool
-    samples: NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -75,10 +65,8 @@ def first_lead(data: Path, database: str, record: str) -> Source:
     read = wfdb.rdrecord(str(data / database / record), channels=[0], physical=False)
     samples = np.asarray(read.d_signal[:, 0], np.float64)
     samples[samples <= -32768] = np.nan
-    known = np.maximum.accumulate(np.where(np.isnan(samples), 0, np.arange(len(samples))))
-    held = np.nan_to_num(samples[known])
     unit_uv = {"mV": 1000.0, "uV": 1.0, "V": 1e6}[read.units[0]]
-    centred = np.clip(held - read.baseline[0], -32768, 32767).astype(np.int16)
+    centred = np.clip(held(samples) - read.baseline[0], -32768, 32767).astype(np.int16)
     return Source(
         database, record, patient_of(database, record), float(read.fs), unit_uv / read.adc_gain[0], centred
     )
@@ -91,7 +79,7 @@ def detect(source: Source) -> Detected:
     size = round(source.fs_hz)
     blocks = []
     for at in range(0, len(source.samples), size):
-        piece = Piece(at, source.uv_per_lsb, False, source.samples[at : at + size])
+        piece = SourcePiece(at, source.uv_per_lsb, False, source.samples[at : at + size])
         blocks += front_end.feed([(0, piece)])
     blocks += front_end.finish(0)
     found = np.concatenate([b.beats for b in blocks]) if blocks else np.empty(0)

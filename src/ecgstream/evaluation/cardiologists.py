@@ -236,10 +236,17 @@ def evaluate(
     matrix = statistics.confusion(truth, all_said, len(CLASSES))
     result.confusions["step"] = Confusion(CLASSES, matrix, "steps of 1.28 s")
     result.predictions = list(predictions)
-    both = (truth >= 0) & ~silent
-    if predictions and both.any():
-        top = np.array([max(p.probabilities.values()) for p in predictions])
-        result.reliabilities["step"] = statistics.reliability(top[both], (all_said == truth)[both])
+    judged = [
+        (p, CLASSES[t]) for p, t, none in zip(predictions, truth, silent, strict=False) if t >= 0 and not none
+    ]
+    if judged:
+        classes = list(judged[0][0].probabilities)
+        shares = np.array([list(p.probabilities.values()) for p, _ in judged])
+        labels = np.array([classes.index(p.label) for p, _ in judged])
+        right = np.array([OURS.get(p.label) == rhythm for p, rhythm in judged])
+        result.reliabilities["step"] = statistics.reliability_of_labels(
+            shares, labels, np.where(right, labels, -1)
+        )
     amiss = [int((r.committee != said).sum()) for r, said in zip(records, ours, strict=True)]
     for i in np.argsort(amiss)[::-1][:8]:
         caption = f"{records[i].name}: {amiss[i]} of {len(ours[i])} steps differ from the committee's"

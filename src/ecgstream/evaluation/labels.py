@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.classifier import named
 from ecgstream.evaluation import spans
 from ecgstream.evaluation.references import Interval
 from ecgstream.evaluation.streaming import Model, Stream
-from ecgstream.patterns import BY_BEATS, kinds_in, rhythm_named
+from ecgstream.patterns import kinds_in, rhythm_named, told_by_waves
 from ecgstream.tally import CLASS_DELAY_US
 from ecgstream.windows import MIN_READABLE_S, WINDOW_S
 
@@ -34,15 +33,14 @@ def told(
     so_far = np.concatenate([np.zeros(WINDOW_S, np.int64), np.cumsum(stream.readable)])
     readable_s = so_far[WINDOW_S:] - so_far[:-WINDOW_S]
     known = (readable_s >= MIN_READABLE_S) & ~np.isnan(stream.rhythm).any(axis=1)
-    waves = np.where(np.isin(classes, list(BY_BEATS)), -1.0, np.nan_to_num(stream.rhythm))
-    best = np.where(known, named(waves, classes, thresholds or {}), -1)
     kinds = np.array(["Q" if np.isnan(share).any() else BEATS[int(share.argmax())] for share in stream.beats])
-    ends = np.searchsorted(stream.beats_s, np.arange(len(best)) + 1.0 + AHEAD_S)
-    starts = np.searchsorted(stream.beats_s, np.arange(len(best)) + 1.0 - WINDOW_S)
-    for second, (k, start, end) in enumerate(zip(best, starts, ends, strict=True)):
+    ends = np.searchsorted(stream.beats_s, np.arange(len(known)) + 1.0 + AHEAD_S)
+    starts = np.searchsorted(stream.beats_s, np.arange(len(known)) + 1.0 - WINDOW_S)
+    for second, (start, end) in enumerate(zip(starts, ends, strict=True)):
         beats = np.arange(start, end)[stream.found[start:end] <= second]
         at_s = stream.beats_s[beats].tolist()
-        rhythm = classes[k] if k >= 0 else None
+        row = stream.rhythm[second].tolist()
+        rhythm = told_by_waves(row, classes, thresholds or {}) if known[second] else None
         so_known = np.where(stream.classed[beats] <= second, kinds[beats], "Q").tolist()
         own = kinds_in(rhythm, at_s, so_known)
         yield Told(rhythm and rhythm_named(rhythm, at_s, own), beats, own)

@@ -135,7 +135,5 @@ def group_of(reference: Reference, stream: Stream, label: str, start_s: float) -
         return "rapid VT" if rate_bpm(reference, stream, start_s) >= RAPID_VT_BPM else "slower VT"
     if acute in ("asystole", "noise"):
         return acute
-    is_sinus = (
-        RHYTHM_OF[label] == "sinus" and label != "SBR"
-    )  # sinus bradycardia stands among the others (Kerber et al. 1997)
-    return "sinus" if is_sinus else "other non-shockable"
+    is_among_others = RHYTHM_OF[label] != "sinus" or label == "SBR"  # bradycardia is (Kerber et al. 1997)
+    return "other non-shockable" if is_among_others else "sinus"

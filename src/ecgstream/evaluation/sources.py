@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from ecgstream.evaluation import BadReference
 from ecgstream.recordings import RecordingError
-from ecgstream.recordings.wfdb_format import read_signals
+from ecgstream.recordings.wfdb_format import UV_OF, read_signals
 
 PIECE_S = 10
 CINC_CLASSES = ("N", "A", "O", "~")
-UV_OF = {"mV": 1000.0, "uV": 1.0, "V": 1e6}
 
 
 class SourcePiece(NamedTuple):
@@ -57,18 +56,24 @@ def read_source(data: Path, database: str, record: str, patient: str) -> Source:
         read = read_signals(folder, record)
     lead = read.sig_name.index("MLII") if "MLII" in read.sig_name else 0
     unit = read.units[lead]
-    if unit not in UV_OF:
+    if unit.lower() not in UV_OF:
         raise BadReference(
             f"{database}/{record}: signal {lead}: expected a voltage ({', '.join(UV_OF)}), found unit {unit!r}"
         )
     gain = read.adc_gain[lead]
-    signal = read.p_signal[:, lead] * gain
-    missing = np.isnan(signal)
-    if missing.any():
-        last_known = np.maximum.accumulate(np.where(missing, 0, np.arange(len(signal))))
-        signal = np.nan_to_num(signal[last_known])
+    signal = held(read.p_signal[:, lead] * gain)
     samples = np.clip(np.rint(signal), -32768, 32767).astype(np.int16)
-    return Source(database, record, patient, float(read.fs), UV_OF[unit] / gain, samples)
+    return Source(database, record, patient, float(read.fs), UV_OF[unit.lower()] / gain, samples)
+
+
+def held(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """A signal (n,) whose missing values (NaN) are the last known one, 0 before the first."""
+    missing = np.isnan(signal)
+    if not missing.any():
+        return signal
+    known = np.maximum.accumulate(np.where(missing, 0, np.arange(signal.size)))
+    whole: NDArray[np.floating[Any]] = np.nan_to_num(signal[known])
+    return whole
 
 
 def pieces_of(source: Source) -> Iterator[SourcePiece]:

@@ -6,7 +6,7 @@ its stated delay and no score is computed that the stream would not compute.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,15 @@ class Stream:
     reasons: list[tuple[Reason, ...]] = field(default_factory=list)
 
 
+class _Beat(NamedTuple):
+    """An R peak [model samples], its class's probabilities (NaN where none came), the blocks in which it was found and these came."""
+
+    at: float
+    share: NDArray[np.float32]
+    found: int
+    classed: int
+
+
 @dataclass
 class _Recorder:
     """Collects one record's rows, and asks for each beat's class until its frame is known."""
@@ -104,7 +113,7 @@ class _Recorder:
     grades: list[Quality] = field(default_factory=list)
     reasons: list[tuple[Reason, ...]] = field(default_factory=list)
     signal: list[NDArray[np.float32]] = field(default_factory=list)
-    known: list[tuple[float, NDArray[np.float32], int, int]] = field(default_factory=list)
+    known: list[_Beat] = field(default_factory=list)
     pending: list[tuple[float, int]] = field(default_factory=list)  # position, block in which it was found
 
     def ask(self, scorer: Scorer, slot: int, block: int) -> None:
@@ -118,27 +127,27 @@ class _Recorder:
             if np.isnan(share).any() and block - found < BEAT_WAIT_BLOCKS:
                 waiting.append((at, found))
             else:
-                self.known.append((at, share, found, block))
+                self.known.append(_Beat(at, share, found, block))
         self.pending = waiting
 
     def abandon(self) -> None:
         """Give up what is still pending: the scorer has lost its frames."""
         unknown = np.full(self.n_classes, np.nan, np.float32)
-        self.known += [(at, unknown, found, found) for at, found in self.pending]
+        self.known += [_Beat(at, unknown, found, found) for at, found in self.pending]
         self.pending = []
 
     def stream(self, keep_signal: bool) -> Stream:
         self.abandon()
-        self.known.sort(key=lambda beat: beat[0])
+        self.known.sort(key=lambda beat: beat.at)
         return Stream(
             self.source,
             np.array(self.acute, np.float32),
             np.array(self.rhythm, np.float32),
             np.array([grade is not Quality.UNREADABLE for grade in self.grades], bool),
-            np.array([at for at, *_ in self.known]) / FS_HZ,
-            np.array([share for _, share, *_ in self.known], np.float32).reshape(-1, self.n_classes),
-            np.array([found for *_, found, _ in self.known], np.int64),
-            np.array([classed for *_, classed in self.known], np.int64),
+            np.array([beat.at for beat in self.known]) / FS_HZ,
+            np.array([beat.share for beat in self.known], np.float32).reshape(-1, self.n_classes),
+            np.array([beat.found for beat in self.known], np.int64),
+            np.array([beat.classed for beat in self.known], np.int64),
             np.concatenate([np.empty(0, np.float32), *self.signal]) if keep_signal else None,
             self.grades,
             self.reasons,

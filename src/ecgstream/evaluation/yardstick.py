@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import wfdb
 from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from ecgstream.evaluation import cinc2017
 from ecgstream.evaluation.references import CINC_CLASSES, read_cinc_labels
 from ecgstream.evaluation.results import Evaluation
+from ecgstream.evaluation.sources import told_of
+from ecgstream.recordings.wfdb_format import read_signals
 from ecgstream.training.stanford import FS_HZ, Recordings, fit, predict
 
 EPOCHS = 20
@@ -25,7 +26,8 @@ def read(data: Path, split: str) -> tuple[list[str], Recordings]:
     labels = read_cinc_labels(data, split)
     signals = []
     for record in tqdm(labels, desc=f"cinc2017 {split}", unit="record", leave=False):
-        found = wfdb.rdrecord(str(data / cinc2017.DATABASE / "training2017" / record))
+        with told_of(cinc2017.DATABASE, record):
+            found = read_signals(data / cinc2017.DATABASE / "training2017", record)
         raw_uv = np.nan_to_num(found.p_signal[:, 0]) * 1000.0
         signals.append(resample_poly(raw_uv, FS_HZ, int(found.fs)).astype(np.float32))
     return list(labels), Recordings(signals, np.array([CINC_CLASSES.index(x) for x in labels.values()]))

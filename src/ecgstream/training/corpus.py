@@ -21,7 +21,14 @@ from tqdm import tqdm
 from ecgstream import filtering, resampling
 from ecgstream.beats import detector, envelope
 from ecgstream.evaluation import BadReference
-from ecgstream.evaluation.sources import CINC_CLASSES, SourcePiece, read_labels, read_stored_noise, told_of
+from ecgstream.evaluation.sources import (
+    CINC_CLASSES,
+    SourcePiece,
+    held,
+    read_labels,
+    read_stored_noise,
+    told_of,
+)
 from ecgstream.frontend import FrontEnd
 from ecgstream.recordings.wfdb_format import read_marks, read_signals
 from ecgstream.training import splits
@@ -88,16 +95,6 @@ def found_peaks(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDArray[n
     return np.sort(np.concatenate([np.empty(0), *(block.beats for block in blocks)]))
 
 
-def _held(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Missing values held at the last known one (a record's own invalid samples; rare)."""
-    missing = np.isnan(signal)
-    if not missing.any():
-        return signal
-    known = np.where(~missing, np.arange(signal.size), 0)
-    held: NDArray[np.floating[Any]] = np.nan_to_num(signal[np.maximum.accumulate(known)])
-    return held
-
-
 def _rhythms(annotation: Any, scale: float, n: int) -> list[tuple[int, int, str]]:
     changes = [
         (round(sample * scale), note.strip("\x00").strip())
@@ -124,7 +121,7 @@ def read_annotated(folder: Path, database: str) -> list[Packed]:
         # MIT-BIH's 114 has MLII as its second signal; the lead of interest is put first
         order = sorted(range(data.n_sig), key=lambda i: data.sig_name[i] != "MLII")
         for lead, channel in enumerate(order):
-            raw = _held(data.p_signal[:, channel]) * 1000.0
+            raw = held(data.p_signal[:, channel]) * 1000.0
             signal = through_front_end(raw, data.fs)
             rhythms = _rhythms(annotation, scale, signal.size)
             peaks = found_peaks(raw, data.fs)
@@ -141,7 +138,7 @@ def read_cinc2017(folder: Path) -> list[Packed]:
             continue
         with told_of(splits.CINC2017, record):
             data = read_signals(root, record)
-        raw = _held(data.p_signal[:, 0]) * 1000.0
+        raw = held(data.p_signal[:, 0]) * 1000.0
         signal = _int16(through_front_end(raw, data.fs))
         peaks = found_peaks(raw, data.fs)
         packed.append(
@@ -157,7 +154,7 @@ def read_noise(folder: Path) -> dict[str, NDArray[np.float32]]:
         stored, fs_hz = read_stored_noise(folder, name)
         unit_uv = 1000.0 if np.nanmax(np.abs(stored)) < 100 else 1.0  # mV, or µV
         for channel in range(stored.shape[1]):
-            noises[f"{name}{channel}"] = through_front_end(_held(stored[:, channel]) * unit_uv, fs_hz)
+            noises[f"{name}{channel}"] = through_front_end(held(stored[:, channel]) * unit_uv, fs_hz)
     return noises
 
 
