@@ -12,6 +12,7 @@ A timer looks at each device by the clock on the wall: escalation, snoozes and s
 """
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -245,10 +246,10 @@ class Desk:
             self.failed.set_exception(error)
 
 
-def build(settings: KafkaSettings, limits: Limits, partitions: int) -> tuple[faust.App, Desk]:
-    """The Faust application and its desk; `partitions` is what the ecg topics have."""
+def build(settings: KafkaSettings, limits: Limits, partitions: int, folder: str) -> tuple[faust.App, Desk]:
+    """The Faust application and its desk, as `faust_app.application` takes them."""
     topics = Topics(settings.topic_prefix)
-    app = faust_app.application(settings, partitions)
+    app = faust_app.application(settings, partitions, folder)
     desk = Desk(app, topics, limits, partitions)
     for topic, act in (
         (topics.rhythm, desk.on_finding),
@@ -267,16 +268,17 @@ def build(settings: KafkaSettings, limits: Limits, partitions: int) -> tuple[fau
 async def run(settings: KafkaSettings, limits: Limits, stop: asyncio.Event) -> None:
     """Watch until `stop` is set; raises what made it impossible to go on."""
     partitions = await faust_app.partitions_of(settings)
-    app, desk = build(settings, limits, partitions)
-    desk.failed = asyncio.get_running_loop().create_future()
-    app.finalize()
-    await app.start()
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        waiting: list[asyncio.Future[Any]] = [stopping, desk.failed]
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if desk.failed.done():
-            desk.failed.result()
-    finally:
-        stopping.cancel()
-        await app.stop()
+    with tempfile.TemporaryDirectory(prefix="ecgstream-alerting-") as folder:
+        app, desk = build(settings, limits, partitions, folder)
+        desk.failed = asyncio.get_running_loop().create_future()
+        app.finalize()
+        await app.start()
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            waiting: list[asyncio.Future[Any]] = [stopping, desk.failed]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if desk.failed.done():
+                desk.failed.result()
+        finally:
+            stopping.cancel()
+            await app.stop()

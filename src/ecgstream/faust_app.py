@@ -7,7 +7,6 @@ raises would be skipped, committed past, and waited for at shutdown for ever: so
 Events that have reached an agent's queue stay there (`_Flow`).
 """
 
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -66,15 +65,15 @@ class _App(faust.App):
         return _Flow(loop=self.loop)
 
 
-def application(settings: KafkaSettings, partitions: int) -> faust.App:
-    """The Faust application of alerting; `partitions` is what the ecg topics have."""
+def application(settings: KafkaSettings, partitions: int, folder: str) -> faust.App:
+    """The Faust application of alerting; `partitions` is what the ecg topics have, `folder` a place for empty folders of Faust's."""
     servers = ";".join(f"kafka://{server.strip()}" for server in settings.bootstrap_servers.split(","))
     return _App(
         f"{settings.topic_prefix}alerting",
         broker=servers,
         broker_credentials=_credentials(client_options(settings)),
         store="memory://",
-        datadir=tempfile.mkdtemp(prefix="ecgstream-alerting-"),
+        datadir=folder,
         topic_partitions=partitions,
         topic_disable_leader=True,
         topic_allow_declare=False,  # `ecgstream topics create` makes them all

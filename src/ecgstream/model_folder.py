@@ -24,7 +24,7 @@ GRAPHS = ("encoder.onnx", "beat.onnx", "beat-trees.onnx", "rhythm.onnx", "trees.
 
 WEIGHTS = "weights.safetensors"
 FOLD = re.compile(r"acute-fold-[0-4]\.onnx")
-LABELS = ("N", "A", "O", "~")  # CinC 2017's
+CINC_CLASSES = ("N", "A", "O", "~")
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
 Above = Annotated[float, Meta(gt=0)]
@@ -166,8 +166,8 @@ def _check_names(path: Path, spec: ModelSpec) -> None:
     """Names that stand for rhythms, labels and files have to be some; `ModelError` names the field and the name."""
     for field, names, known in (
         ("thresholds", spec.thresholds, spec.rhythm_classes),
-        ("record_weights", spec.record_weights, LABELS),
-        ("rhythm_offsets", spec.rhythm_offsets, LABELS),
+        ("record_weights", spec.record_weights, CINC_CLASSES),
+        ("rhythm_offsets", spec.rhythm_offsets, CINC_CLASSES),
         ("sha256", spec.sha256, [*GRAPHS, WEIGHTS, *filter(FOLD.fullmatch, spec.sha256)]),
     ):
         unknown = ", ".join(sorted(set(names) - set(known)))

@@ -12,6 +12,7 @@ time stamp is not delayed: the filter is linear-phase.
 """
 
 import functools
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -104,3 +105,13 @@ def step(state, table, first_sample, x, end_of_run, out):  # type: ignore[no-unt
     state.n_in = first_sample + x.size
     history[:memory] = line[x.size : x.size + memory]
     return n
+
+
+def whole(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDArray[np.float32]:
+    """A whole recording (n,) from time 0 on at the model's rate: float32 (m,)."""
+    x = np.ascontiguousarray(signal_uv, dtype=np.float32)
+    resampled = np.empty(int(x.size * MODEL_FS_HZ / fs_hz) + 64, np.float32)
+    state = np.zeros(1, STATE)
+    start(state[0], fs_hz, 0)
+    n: int = step(state[0], phase_table(fs_hz), 0, x, True, resampled)
+    return resampled[:n]

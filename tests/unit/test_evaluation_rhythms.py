@@ -138,6 +138,8 @@ def test_threshold_is_the_best_f1() -> None:
     values = np.array([0.1, 0.2, 0.3, 0.4, np.nan])
     assert rr_baseline.best_threshold(values, np.array([False, False, True, True, False])) == 0.3
     assert rr_baseline.best_threshold(values, np.array([False, True, False, True, True])) in (0.2, 0.4)
+    tied, is_af = np.array([0.9, 0.5, 0.5, 0.5, 0.5]), np.array([True, True, False, False, False])
+    assert rr_baseline.best_threshold(tied, is_af) == 0.9, "no threshold parts equal values"
     with pytest.raises(ValueError, match="threshold"):
         rr_baseline.best_threshold(np.array([np.nan]), np.array([True]))
 

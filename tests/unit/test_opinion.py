@@ -6,8 +6,9 @@ import pytest
 pytest.importorskip("torch", reason="needs the train extra")
 from scipy.special import log_softmax
 
+from ecgstream.model_folder import CINC_CLASSES
 from ecgstream.training import examples
-from ecgstream.training.calibrate import LABELS, MEMBER, Calibration, calibrate, cinc_scores, label_scores
+from ecgstream.training.calibrate import MEMBER, Calibration, calibrate, cinc_scores, label_scores
 from ecgstream.training.network import RHYTHMS
 from ecgstream.training.trees import fit, rows_of
 from packed import record
@@ -39,7 +40,7 @@ def test_an_opinion_takes_back_what_was_weighed_up_and_is_better_than_either() -
         log_softmax(too_sure, axis=1)
     )
     trees = np.exp(log_softmax(own[1], axis=1))
-    records = [record(label=LABELS[k]) for k in truth]
+    records = [record(label=CINC_CLASSES[k]) for k in truth]
     half = n // 2
     found = calibrate(network[:half], trees[:half], records[:half])
     assert found.trees > 1.5 * found.network, "the network is too sure by a factor of two"
@@ -78,9 +79,9 @@ def test_trees_learn_labels_from_annotated_windows_where_they_are_sure() -> None
         rhythms=[(0, 60 * 128, "N"), (60 * 128, n, "AFIB")],
     )  # fmt: skip
     rows = rows_of([spells], seed=1)
-    assert [LABELS[k] for k in rows.labels] == ["N", "N", "A", "A"], "each upright and upside down"
+    assert [CINC_CLASSES[k] for k in rows.labels] == ["N", "N", "A", "A"], "each upright and upside down"
     kinds[36] = "V"
-    assert [LABELS[k] for k in rows_of([spells], seed=1).labels] == ["N", "N", "O", "O", "A", "A"]
+    assert [CINC_CLASSES[k] for k in rows_of([spells], seed=1).labels] == ["N", "N", "O", "O", "A", "A"]
     short, long = record(label="A"), record(label="O", signal=signal[: 20 * 128])
     weights = [rows_of([r], seed=1).weights.sum() for r in (short, long)]
     assert weights[0] == pytest.approx(weights[1]), "a long recording weighs no more than a short one"

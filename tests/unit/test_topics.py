@@ -1,5 +1,7 @@
 """The topics' names and settings."""
 
+from pathlib import Path
+
 from ecgstream.alerting import build
 from ecgstream.codec import MAX_RECORD_BYTES
 from ecgstream.kafka import load_settings
@@ -26,9 +28,9 @@ def test_every_name_is_made_and_begins_with_the_prefix() -> None:
     assert all(name.startswith("ward-7.") for name in named)
 
 
-def test_the_tables_of_alerting_are_called_as_faust_calls_them() -> None:
+def test_the_tables_of_alerting_are_called_as_faust_calls_them(tmp_path: Path) -> None:
     settings = load_settings({}, topic_prefix="ward-7.")
-    app, desk = build(settings, load_limits(), partitions=3)
+    app, desk = build(settings, load_limits(), 3, str(tmp_path))
     names = {table.changelog_topic.get_topic_name() for table in app.tables.values()}
     assert {desk.devices.name, desk.settings.name} == set(TABLES)
     assert names == set(Topics("ward-7.").changelogs)

@@ -19,10 +19,10 @@ from ecgstream.cli import app  # noqa: E402
 from ecgstream.evaluation.results import Evaluation, Table  # noqa: E402
 from ecgstream.evaluation.statistics import Estimate  # noqa: E402
 from ecgstream.measurements import measure  # noqa: E402
-from ecgstream.model_folder import load_model  # noqa: E402
+from ecgstream.model_folder import CINC_CLASSES, load_model  # noqa: E402
 from ecgstream.shipped import shipped_model  # noqa: E402
 from ecgstream.training import course, folds, learn, splits  # noqa: E402
-from ecgstream.training.calibrate import LABELS, Calibration  # noqa: E402
+from ecgstream.training.calibrate import Calibration  # noqa: E402
 from ecgstream.training.card import write_card  # noqa: E402
 from ecgstream.training.network import FIRST, RHYTHMS, Network, Shape, scaled  # noqa: E402
 from ecgstream.training.streaming import AcutePool, StreamingNetwork  # noqa: E402
@@ -101,7 +101,9 @@ def test_a_record_and_a_stream_score_as_served_as_they_do_in_training() -> None:
     ]
     records = [record(signal=signal) for signal in [*signals, signals[0][:600]]]
     weights, offsets = model.spec.rhythm_weights, model.spec.rhythm_offsets
-    calibration = Calibration(weights["network"], weights["trees"], tuple(offsets[label] for label in LABELS))
+    calibration = Calibration(
+        weights["network"], weights["trees"], tuple(offsets[label] for label in CINC_CLASSES)
+    )
 
     def of_trees(measured: np.ndarray) -> np.ndarray:
         (said,) = model.graphs["trees.onnx"].run(None, {"measured": measured})

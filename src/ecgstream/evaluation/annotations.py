@@ -13,7 +13,6 @@ window's middle), tells VT, VF or asystole. Times are samples of the recording's
 """
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ import wfdb
 
 from ecgstream.evaluation.labels import judged_by, kinds_of, labels_of
 from ecgstream.evaluation.sources import Source
+from ecgstream.evaluation.spans import spells
 from ecgstream.evaluation.streaming import Stream, stream_records
 from ecgstream.model_folder import Model
 from ecgstream.recordings import Recording
@@ -84,26 +84,15 @@ def notes_of(stream: Stream, model: Model) -> list[Note]:
     notes = [
         Note(at(time_s), kind) for time_s, kind in zip(stream.beats_s, kinds_of(stream, model), strict=True)
     ]
-    for start, end, readable in _spells(stream.readable.tolist()):
+    for start, end, readable in spells(stream.readable.tolist()):
         if not readable:
             notes += [Note(at(start), "~", SHUTDOWN), Note(at(end), "~", READABLE)]
-    for start, end, rhythm in _spells(rhythm_by_second(stream, model)):
+    for start, end, rhythm in spells(rhythm_by_second(stream, model)):
         if rhythm == "vf":
             notes += [Note(at(start), "["), Note(at(end), "]")]
         elif isinstance(rhythm, str):
             notes.append(Note(at(start), "+", text=TEXT[rhythm]))
     return sorted(notes, key=lambda note: (note.sample, note.symbol != "]"))
-
-
-def _spells(values: Sequence[str | bool | None]) -> list[tuple[int, int, str | bool | None]]:
-    """Runs of equal values: (first, end, value)."""
-    spells = []
-    at = 0
-    for value, group in groupby(values):
-        length = len(list(group))
-        spells.append((at, at + length, value))
-        at += length
-    return spells
 
 
 def write(notes: Sequence[Note], record: str, fs_hz: float, folder: Path, extension: str) -> Path:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
 from ecgstream import beats, resampling
@@ -20,10 +19,10 @@ from ecgstream.evaluation.beat_classes import is_scored, match
 from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import LEARNING_S, Reference, read_reference, records_of
 from ecgstream.evaluation.results import Cell, Evaluation, Shown, Table, fixed
-from ecgstream.evaluation.sources import Source, SourcePiece, held
+from ecgstream.evaluation.sources import Source, SourcePiece, read_source
 from ecgstream.frontend import FrontEnd
 from ecgstream.messages import Quality
-from ecgstream.training.splits import MITDB_PACED, patient_of
+from ecgstream.training.splits import MITDB_PACED
 
 DATABASES = ("mitdb", "svdb")
 FS_HZ = resampling.MODEL_FS_HZ
@@ -58,18 +57,6 @@ class Count:
     shut_s: float
     judged_s: float
     errors_s: Floats
-
-
-def first_lead(data: Path, database: str, record: str) -> Source:
-    """The first lead of a WFDB record, whatever it is; invalid samples hold the last valid one."""
-    read = wfdb.rdrecord(str(data / database / record), channels=[0], physical=False)
-    samples = np.asarray(read.d_signal[:, 0], np.float64)
-    samples[samples <= -32768] = np.nan
-    unit_uv = {"mV": 1000.0, "uV": 1.0, "V": 1e6}[read.units[0]]
-    centred = np.clip(held(samples) - read.baseline[0], -32768, 32767).astype(np.int16)
-    return Source(
-        database, record, patient_of(database, record), float(read.fs), unit_uv / read.adc_gain[0], centred
-    )
 
 
 def detect(source: Source) -> Detected:
@@ -131,15 +118,11 @@ def rms_ms(errors_s: Floats) -> float:
 def delays_s(source: Source) -> Floats:
     """How long after its R peak each beat is decided, float64 (m,), with the resampler's delay, as if samples came one by one."""
     step = 4
-    x = np.ascontiguousarray(source.samples, np.float32) * np.float32(source.uv_per_lsb)
-    resampled = np.empty(int(len(x) * FS_HZ / source.fs_hz) + 64, np.float32)
-    state = np.zeros(1, resampling.STATE)
-    resampling.start(state[0], source.fs_hz, 0)
-    n = resampling.step(state[0], resampling.phase_table(source.fs_hz), 0, x, True, resampled)
+    resampled = resampling.whole(source.samples * np.float32(source.uv_per_lsb), source.fs_hz)
     detector = np.zeros(1, beats.STATE)
     beats.start(detector[0], 0)
     found, delays = np.empty(16), []
-    for at in range(0, n - step, step):
+    for at in range(0, len(resampled) - step, step):
         m = beats.step(detector[0], beats.wavelet(), resampled[at : at + step], False, found)
         delays += [(at + step - position) / FS_HZ + resampling.DELAY_S for position in found[:m]]
     return np.array(delays)
@@ -204,7 +187,7 @@ def run(data: Path, done: Callable[[Detected], None] = lambda _detected: None) -
     for database, records in wanted.items():
         for record in records:
             reference = read_reference(data, database, record)
-            detected = detect(first_lead(data, database, record))
+            detected = detect(read_source(data, database, record, reference.patient, lead=0))
             counts[database, record] = count(reference, detected)
             if database == "mitdb":
                 delays.append(delays_s(detected.source))

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from ecgstream.evaluation import statistics
 from ecgstream.evaluation.chosen import none_in
 from ecgstream.evaluation.progress import expect
-from ecgstream.evaluation.references import CINC_CLASSES, read_cinc_labels
+from ecgstream.evaluation.references import read_cinc_labels
 from ecgstream.evaluation.results import Confusion, Evaluation, Prediction, Table, Worst, fixed
 from ecgstream.evaluation.sources import read_source
 from ecgstream.evaluation.streaming import FS_HZ, Model, Stream, stream_records, unscored
+from ecgstream.model_folder import CINC_CLASSES
 
 DATABASE = "cinc2017"
 RHYTHM_OF = {"sinus": "N", "af": "A", "noise": "~"}

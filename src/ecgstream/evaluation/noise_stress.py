@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.evaluation.beats import DETECTOR, Count, Detected, count, detect, figures, first_lead, share
+from ecgstream.evaluation.beats import DETECTOR, Count, Detected, count, detect, figures, share
 from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import LEARNING_S, Reference, read_reference
 from ecgstream.evaluation.results import Cell, Evaluation, Shown, Table
-from ecgstream.evaluation.sources import Source, read_stored_noise
+from ecgstream.evaluation.sources import Source, read_source, read_stored_noise
 
 CLEAN = ("115", "118", "119", "122")  # NSTDB's own two, and two more with little noise in their first lead
 NOISES = ("bw", "ma", "em")
@@ -73,7 +73,8 @@ def run(data: Path, done: Callable[[Detected], None] = lambda _detected: None) -
     noises = read_noises(data / "nstdb")
     clean = []
     for record in (r for r in CLEAN if (data / "mitdb" / f"{r}.hea").exists()):
-        reference, source = read_reference(data, "mitdb", record), first_lead(data, "mitdb", record)
+        reference = read_reference(data, "mitdb", record)
+        source = read_source(data, "mitdb", record, reference.patient, lead=0)
         clean.append((source, reference, qrs_power(source, reference)))
     if not clean:
         raise FileNotFoundError(f"{data / 'mitdb'}: none of {', '.join(CLEAN)} there")

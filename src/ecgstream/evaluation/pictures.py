@@ -1,6 +1,5 @@
 """A recording as a person would rather see it: raw and filtered on ECG paper, beats, quality and rhythm as bands."""
 
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from ecgstream.evaluation.annotations import rhythm_by_second
 from ecgstream.evaluation.labels import kinds_of
+from ecgstream.evaluation.spans import spells
 from ecgstream.evaluation.streaming import Stream
 from ecgstream.messages import Quality, Reason
 from ecgstream.model_folder import Model
@@ -99,27 +99,20 @@ def _beats(axes: Any, stream: Stream, kinds: list[str], start_s: float) -> None:
 
 def _bands(axes: Any, stream: Stream, rhythms: list[str | None], start_s: float) -> None:
     """Quality (above, with its reasons) and rhythm (below) of each second."""
-    seconds = range(int(start_s), min(int(np.ceil(start_s + ROW_S)), len(stream.grades)))
-    grades = [
-        (stream.grades[s], stream.reasons[s] if stream.grades[s] is not Quality.FULL else ()) for s in seconds
-    ]
-    for at, (grade, reasons) in _spells(seconds, grades):
-        axes.broken_barh([(at[0], len(at))], (1, 1), facecolors=QUALITY_COLOURS[grade])
-        told = ", ".join(reason for reason in reasons if reason is not Reason.WARM_UP or len(reasons) == 1)
-        axes.text(
-            at[0] + 0.05, 1.5, f"{grade}{': ' + told if told else ''}", va="center", fontsize=6, clip_on=True
-        )
-    for at, rhythm in _spells(seconds, [rhythms[s] for s in seconds]):
-        axes.broken_barh([(at[0], len(at))], (0, 1), facecolors=RHYTHM_COLOURS.get(rhythm or "", "#eeeeee"))
-        axes.text(at[0] + 0.05, 0.5, rhythm or "not known", va="center", fontsize=6, clip_on=True)
+    begin, end = int(start_s), int(np.ceil(start_s + ROW_S))
+    told = zip(stream.grades[begin:end], stream.reasons[begin:end], strict=True)
+    qualities = [(grade, reasons if grade is not Quality.FULL else ()) for grade, reasons in told]
+    for first, after, (grade, reasons) in spells(qualities):
+        axes.broken_barh([(begin + first, after - first)], (1, 1), facecolors=QUALITY_COLOURS[grade])
+        why = ", ".join(reason for reason in reasons if reason is not Reason.WARM_UP or len(reasons) == 1)
+        name = f"{grade}{': ' + why if why else ''}"
+        axes.text(begin + first + 0.05, 1.5, name, va="center", fontsize=6, clip_on=True)
+    for first, after, rhythm in spells(rhythms[begin:end]):
+        colour = RHYTHM_COLOURS.get(rhythm or "", "#eeeeee")
+        axes.broken_barh([(begin + first, after - first)], (0, 1), facecolors=colour)
+        axes.text(begin + first + 0.05, 0.5, rhythm or "not known", va="center", fontsize=6, clip_on=True)
     axes.set_xlim(start_s, start_s + ROW_S)
     axes.set_ylim(0, 2)
     axes.set_yticks([0.5, 1.5], ["rhythm", "quality"])
     axes.set_xticks(start_s + np.arange(0, ROW_S + 0.1, 1.0))
     axes.tick_params(length=0)
-
-
-def _spells(seconds: range, values: list[Any]) -> list[tuple[list[int], Any]]:
-    """Seconds of equal value, together."""
-    paired = groupby(zip(seconds, values, strict=True), key=lambda pair: pair[1])
-    return [([second for second, _ in group], value) for value, group in paired]

@@ -43,7 +43,6 @@ ACUTE_OF: dict[str, str] = {
 # the databases that are learnt from has one of these, and was left out.
 KIND_OF = AAMI | {"B": "N", "r": "V", "?": "Q"}
 LEARNING_S = 300.0  # EC57: the first five minutes are for learning and aren't scored
-CINC_CLASSES = sources.CINC_CLASSES
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from ecgstream.evaluation import spans, statistics
 from ecgstream.evaluation.labels import CENTRE_S
-from ecgstream.evaluation.references import CINC_CLASSES, Interval, Reference
+from ecgstream.evaluation.references import LEARNING_S, Interval, Reference
 from ecgstream.evaluation.results import Cell, Table
 from ecgstream.evaluation.rhythms import Counts, compare_record, table
 from ecgstream.evaluation.streaming import Stream
 from ecgstream.measurements.rr_intervals import cos_en
+from ecgstream.model_folder import CINC_CLASSES
 
 WINDOW_S = 30.0
 Floats = NDArray[np.float64]
@@ -55,13 +56,13 @@ def best_threshold(values: Floats, is_af: NDArray[np.bool_], weight: Floats | No
     """
     weight = np.ones(len(values)) if weight is None else weight
     known = ~np.isnan(values)
-    order = np.argsort(-values[known])
-    hit = np.cumsum((is_af[known] * weight[known])[order])
-    said = np.cumsum(weight[known][order])
+    order = np.flatnonzero(known)[np.argsort(-values[known])]
+    hit, said = np.cumsum((is_af * weight)[order]), np.cumsum(weight[order])
     score = statistics.f1(hit, float((is_af * weight).sum()), said)
+    score[:-1][np.diff(values[order]) == 0] = np.nan  # equal values are on the same side of any threshold
     if not len(score) or np.isnan(score).all():
         raise NoThreshold("values: no window to choose a threshold from")
-    return float(values[known][order][int(np.nanargmax(score))])
+    return float(values[order][int(np.nanargmax(score))])
 
 
 def said_intervals(values: Floats, threshold: float, duration_s: float) -> list[Interval]:
@@ -76,7 +77,7 @@ def af_by_second(reference: Reference, values: Floats) -> tuple[Floats, NDArray[
     """The values of a record's scored seconds and whether each is annotated AF or flutter."""
     middle = np.arange(len(values), dtype=np.float64) + 0.5
     labels = spans.label_at(reference.rhythms, middle)
-    scored = middle >= 300.0
+    scored = middle >= LEARNING_S
     shifted = values[np.minimum(np.arange(len(values)) + CENTRE_S, len(values) - 1)]
     return shifted[scored], np.array([label in ("AFIB", "AFL") for label in labels])[scored]
 

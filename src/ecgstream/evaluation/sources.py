@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation import BadReference
+from ecgstream.model_folder import CINC_CLASSES
 from ecgstream.recordings import RecordingError
 from ecgstream.recordings.wfdb_format import UV_OF, read_signals
 
 PIECE_S = 10
-CINC_CLASSES = ("N", "A", "O", "~")
 
 
 class SourcePiece(NamedTuple):
@@ -47,14 +47,13 @@ class Source:
         return len(self.samples) / self.fs_hz
 
 
-def read_source(data: Path, database: str, record: str, patient: str) -> Source:
-    """One lead of a WFDB record: MLII where there is one, else the first; invalid samples hold the last
-    valid one.
-    """
+def read_source(data: Path, database: str, record: str, patient: str, lead: int | None = None) -> Source:
+    """One lead of a WFDB record, by default MLII where there is one, else the first; invalid samples hold the last valid one."""
     folder = data / database / ("training2017" if database == "cinc2017" else "")
     with told_of(database, record):
         read = read_signals(folder, record)
-    lead = read.sig_name.index("MLII") if "MLII" in read.sig_name else 0
+    if lead is None:
+        lead = read.sig_name.index("MLII") if "MLII" in read.sig_name else 0
     unit = read.units[lead]
     if unit.lower() not in UV_OF:
         raise BadReference(

@@ -1,6 +1,8 @@
 """Arithmetic of intervals, as comparing two rhythm annotations needs it."""
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +10,23 @@ from numpy.typing import NDArray
 from ecgstream.evaluation.references import Interval
 
 Span = tuple[float, float]
+T = TypeVar("T")
 
 
 def spans_of(intervals: Sequence[Interval], *labels: str) -> list[Span]:
     """The stretches with one of `labels`, in order; neighbours that touch are one."""
     return union([(i.start_s, i.end_s) for i in intervals if i.label in labels])
+
+
+def spells(values: Sequence[T]) -> list[tuple[int, int, T]]:
+    """Runs of equal values: (first, end, value)."""
+    runs = []
+    at = 0
+    for value, group in groupby(values):
+        length = len(list(group))
+        runs.append((at, at + length, value))
+        at += length
+    return runs
 
 
 def union(spans: Sequence[Span]) -> list[Span]:

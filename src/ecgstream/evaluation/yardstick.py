@@ -12,9 +12,10 @@ from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from ecgstream.evaluation import cinc2017
-from ecgstream.evaluation.references import CINC_CLASSES, read_cinc_labels
+from ecgstream.evaluation.references import read_cinc_labels
 from ecgstream.evaluation.results import Evaluation
 from ecgstream.evaluation.sources import told_of
+from ecgstream.model_folder import CINC_CLASSES
 from ecgstream.recordings.wfdb_format import read_signals
 from ecgstream.training.stanford import FS_HZ, Recordings, fit, predict
 

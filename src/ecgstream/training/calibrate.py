@@ -17,14 +17,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
 
+from ecgstream.evaluation.cinc2017 import grouped
+from ecgstream.model_folder import CINC_CLASSES
 from ecgstream.training.corpus import Packed
 from ecgstream.training.examples import CINC
 from ecgstream.training.network import RHYTHMS
 
 Floats = NDArray[np.float64]
-LABELS = "NAO~"
 FLOOR = 1e-6  # of a probability whose logarithm is taken
-MEMBER = np.array([[r in CINC[label] for label in LABELS] for r in RHYTHMS], np.float64)  # (rhythms, labels)
+MEMBER = np.array(
+    [[r in CINC[label] for label in CINC_CLASSES] for r in RHYTHMS], np.float64
+)  # (rhythms, labels)
 STEPS = {"A": 21, "O": 21, "~": 11}  # of the weights that are tried, half to twice that of N
 
 
@@ -37,7 +40,7 @@ class Calibration(Struct, frozen=True):
 
     network: float = 0.5
     trees: float = 0.5
-    offsets: tuple[float, ...] = (0.0,) * len(LABELS)
+    offsets: tuple[float, ...] = (0.0,) * len(CINC_CLASSES)
     record_weights: dict[str, float] = {}
     af: float = 0.5
 
@@ -74,14 +77,14 @@ def calibrate(
         # bounded, though a label be absent
         return float(-log_p[np.arange(len(truth)), truth].mean() + 1e-3 * (free @ free))
 
-    free = minimize(loss, np.zeros(1 + len(LABELS))).x
+    free = minimize(loss, np.zeros(1 + len(CINC_CLASSES))).x
     a, b = (round(float(x), 4) for x in weights(free))
     pooled = Calibration(a, b, (0.0, *(round(float(x), 4) for x in free[2:])))
     p = pooled.of(network, trees)
     return replace(
         pooled,
         record_weights=_record_weights(p @ MEMBER),
-        af=_best_threshold(p[:, RHYTHMS.index("af")], truth == LABELS.index("A")),
+        af=_best_threshold(p[:, RHYTHMS.index("af")], truth == CINC_CLASSES.index("A")),
     )
 
 
@@ -89,28 +92,26 @@ def cinc_scores(
     records: Sequence[Packed], probabilities: NDArray[np.floating], weights: Mapping[str, float] | None = None
 ) -> dict[str, float]:
     """CinC 2017 F1 of each label and the mean of N, A and O, by the largest (weighted) probability; too short is ``~``."""
-    shares = np.asarray(probabilities, np.float64) @ MEMBER
-    shares[np.isnan(shares).any(1)] = np.eye(len(LABELS))[LABELS.index("~")]
-    return label_scores(records, shares, weights)
+    return label_scores(records, grouped(probabilities, RHYTHMS), weights)
 
 
 def label_scores(
     records: Sequence[Packed], shares: NDArray[np.floating], weights: Mapping[str, float] | None = None
 ) -> dict[str, float]:
     """`cinc_scores` of the probabilities of the labels themselves, (n, labels)."""
-    said = (shares * [(weights or {}).get(label, 1.0) for label in LABELS]).argmax(1)
-    f1 = _f1(said, np.eye(len(LABELS))[_labels(records)])
-    named = {label: round(float(x), 4) for label, x in zip(LABELS, f1, strict=True)}
+    said = (shares * [(weights or {}).get(label, 1.0) for label in CINC_CLASSES]).argmax(1)
+    f1 = _f1(said, np.eye(len(CINC_CLASSES))[_labels(records)])
+    named = {label: round(float(x), 4) for label, x in zip(CINC_CLASSES, f1, strict=True)}
     return named | {"mean": round(float(f1[:3].mean()), 4)}
 
 
 def _labels(records: Sequence[Packed]) -> NDArray[np.int64]:
-    return np.array([LABELS.index(r.label) for r in records], np.int64)
+    return np.array([CINC_CLASSES.index(r.label) for r in records], np.int64)
 
 
 def _f1(said: NDArray[np.int64], truth: Floats) -> Floats:
     """F1 of each label, with `truth` (n, labels) known or as probabilities: then what is to be expected."""
-    claimed = np.eye(len(LABELS))[said]
+    claimed = np.eye(len(CINC_CLASSES))[said]
     f1: Floats = 2 * (claimed * truth).sum(0) / np.maximum(claimed.sum(0) + truth.sum(0), 1e-9)
     return f1
 
@@ -119,7 +120,7 @@ def _record_weights(p: Floats) -> dict[str, float]:
     """Weights of the labels' probabilities p (n, labels) for the largest expected mean F1 of N, A and O."""
     tried = itertools.product([1.0], *(np.exp2(np.linspace(-1, 1, n)) for n in STEPS.values()))
     best = max(tried, key=lambda weights: float(_f1((p * weights).argmax(1), p)[:3].mean()))
-    return {label: round(float(w), 3) for label, w in zip(LABELS, best, strict=True)}
+    return {label: round(float(w), 3) for label, w in zip(CINC_CLASSES, best, strict=True)}
 
 
 def _best_threshold(p: Floats, truth: NDArray[np.bool_]) -> float:

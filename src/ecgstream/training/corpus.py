@@ -22,7 +22,6 @@ from ecgstream import filtering, resampling
 from ecgstream.beats import detector, envelope
 from ecgstream.evaluation import BadReference
 from ecgstream.evaluation.sources import (
-    CINC_CLASSES,
     SourcePiece,
     held,
     read_labels,
@@ -30,6 +29,7 @@ from ecgstream.evaluation.sources import (
     told_of,
 )
 from ecgstream.frontend import FrontEnd
+from ecgstream.model_folder import CINC_CLASSES
 from ecgstream.recordings.wfdb_format import read_marks, read_signals
 from ecgstream.training import splits
 
@@ -71,15 +71,11 @@ class Packed:
 
 def through_front_end(signal_uv: NDArray[np.floating[Any]], fs_hz: float) -> NDArray[np.float32]:
     """Resample and filter one whole recording with the kernels that serve: float32 (n,), µV, 128 Hz, from time 0."""
-    x = np.ascontiguousarray(signal_uv, dtype=np.float32)
-    resampled = np.empty(int(x.size * FS_HZ / fs_hz) + 64, np.float32)
-    state = np.zeros(1, resampling.STATE)
-    resampling.start(state[0], float(fs_hz), 0)
-    n = resampling.step(state[0], resampling.phase_table(float(fs_hz)), 0, x, True, resampled)
-    filtered = np.empty(n + filtering.TAPS, np.float32)
+    resampled = resampling.whole(signal_uv, float(fs_hz))
+    filtered = np.empty(resampled.size + filtering.TAPS, np.float32)
     memory = np.zeros(1, filtering.STATE)
     filtering.start(memory[0], 0)
-    m = filtering.step(memory[0], filtering.band_pass(), resampled[:n], True, filtered)
+    m = filtering.step(memory[0], filtering.band_pass(), resampled, True, filtered)
     return filtered[:m]
 
 

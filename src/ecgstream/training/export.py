@@ -16,9 +16,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor, nn
 
 from ecgstream.measurements import NAMES, one_beat
-from ecgstream.model_folder import FORMAT, Horizon, ModelSpec
+from ecgstream.model_folder import CINC_CLASSES, FORMAT, Horizon, ModelSpec
 from ecgstream.training.acute import WINDOW, n_window_frames
-from ecgstream.training.calibrate import LABELS, Calibration
+from ecgstream.training.calibrate import Calibration
 from ecgstream.training.examples import CROP
 from ecgstream.training.network import (
     ACUTE,
@@ -84,7 +84,7 @@ def export(
     width = network.rhythm.project.out_channels
     told = network.rhythm.pooled(torch.rand(3, rhythm_frames, width), torch.ones(3, rhythm_frames))
     verdict = RhythmVerdict(network, rhythm_calibration)
-    said = torch.softmax(torch.rand(3, len(LABELS)), 1)
+    said = torch.softmax(torch.rand(3, len(CINC_CLASSES)), 1)
     _graph(verdict, (told, said), ["features", "trees"], ["probabilities"], out / "rhythm.onnx")
     export_trees(trees, out / "trees.onnx")
     export_trees(beat_trees, out / "beat-trees.onnx")
@@ -135,7 +135,7 @@ def export(
         record_weights=rhythm_calibration.record_weights,
         measurements=list(NAMES),
         rhythm_weights={"network": rhythm_calibration.network, "trees": rhythm_calibration.trees},
-        rhythm_offsets=dict(zip(LABELS, rhythm_calibration.offsets, strict=True)),
+        rhythm_offsets=dict(zip(CINC_CLASSES, rhythm_calibration.offsets, strict=True)),
         temperatures={"acute": acute_temperature},
         training=training,
         metrics=metrics,

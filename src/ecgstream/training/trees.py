@@ -18,7 +18,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tqdm import tqdm
 
 from ecgstream.measurements import NAMES, measure
-from ecgstream.training.calibrate import LABELS, Calibration, calibrate
+from ecgstream.model_folder import CINC_CLASSES
+from ecgstream.training.calibrate import Calibration, calibrate
 from ecgstream.training.corpus import FS_HZ, Packed
 from ecgstream.training.examples import CROP, rhythm_share
 from ecgstream.training.learn import Config
@@ -93,7 +94,7 @@ def rows_of(records: Sequence[Packed], seed: int) -> Rows:
         for start, end, label, weight in _parts(record, rng):
             for sign, share in ((1, 1 - UPSIDE_DOWN), (-1, UPSIDE_DOWN)):
                 measured.append(measure(sign * signal[start:end], record.peaks - start))
-                labels.append(LABELS.index(label))
+                labels.append(CINC_CLASSES.index(label))
                 weights.append(weight * share)
     return Rows(
         np.array(measured, np.float32).reshape(-1, len(NAMES)),
@@ -106,7 +107,7 @@ def fit(rows: Rows, seed: int, n_trees: int) -> HistGradientBoostingClassifier:
     """Trees that learnt `rows`; every label has to be among them."""
     return grown(
         rows,
-        LABELS,
+        CINC_CLASSES,
         seed,
         n_trees,
         learning_rate=0.05,
