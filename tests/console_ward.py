@@ -85,15 +85,18 @@ def finding(
     reasons: list[Reason] | None = None,
     signal: bool = False,
     seed: int = 0,
+    session: str = "s1",
+    window: int | None = None,
 ) -> Finding:
-    """What a window of 30 s ending at `end_us` shows."""
+    """What a window of 30 s ending at `end_us` shows; without a `window` it is numbered by that time."""
     start_us = end_us - 30_000_000
     strip, beats = strip_of(rhythm or "sinus", start_us, rate or 70.0, seed) if signal else (None, [])
     if not signal and rate:
         beats = [Beat(start_us + round(i * 60e6 / rate), "V" if rhythm == "bigeminy" and i % 2 else "N", 0.9)
                  for i in range(int(rate / 2))]  # fmt: skip
     return Finding(
-        device_id=device_id, session="s1", window=end_us // 1_000_000 % 10**6, start_us=start_us, end_us=end_us,
+        device_id=device_id, session=session, window=end_us // 1_000_000 % 10**6 if window is None else window,
+        start_us=start_us, end_us=end_us,
         quality=quality, reasons=reasons or [], rhythm=rhythm if rhythm != "vt" else "other",
         rhythm_probabilities={rhythm: 0.93, "other": 0.05, "noise": 0.02} if rhythm else {},
         acute="vt" if rhythm == "vt" else "organised", heart_rate_bpm=None if rate is None else float(rate), beats=beats, signal=strip,

@@ -160,7 +160,7 @@ async def running(servers: str, prefix: str, *, at_once: bool = True) -> AsyncIt
 async def stream(
     ward: Ward, streams: Mapping[str, Iterable[Chunk]], speed: float = SPEED
 ) -> dict[tuple[str, int], float]:
-    """Send every patient's chunks, one a turn, `speed` turns a second; at each one's end another session, which ends it.
+    """Send every patient's chunks, one a turn, `speed` turns a second; at each one's end 10 s of another session, which end it.
 
     Gives when each was sent, by device and first sample.
     """
@@ -173,7 +173,7 @@ async def stream(
                 made = next(waiting[name], None)
                 if made is None:
                     del waiting[name]
-                    made = chunk(0, [0], device_id=name, session="over")
+                    made = chunk(10**6, [0] * 1000, device_id=name, session="over")
                 key, value, headers = raw(made)
                 sent.append(await producer.send(ward.topics.samples, value, key=key, headers=headers))
                 sent_s[name, made.first_sample] = time.time()

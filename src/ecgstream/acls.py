@@ -49,7 +49,7 @@ def _processes(topics: Topics, monitor_group: str) -> Iterator[Grant]:
         yield Grant("alerting", WRITE, "topic", topic)
     yield Grant("alerting", READ, "group", f"{topics.prefix}alerting")
     yield Grant("notify", READ, "topic", topics.alerts)
-    yield Grant("notify", WRITE, "topic", topics.alerts)
+    yield Grant("notify", WRITE, "topic", topics.dead_letters)
     yield Grant("notify", READ, "group", f"{topics.prefix}notify")
 
 

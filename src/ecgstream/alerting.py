@@ -23,13 +23,13 @@ import structlog
 from aiokafka.partitioner import murmur2
 from prometheus_client import Counter, Gauge
 
-from ecgstream import faust_app, watch
+from ecgstream import faust_app, letters, notify, watch
 from ecgstream.codec import JSON, InvalidRecord, decode, decode_answer, encode
+from ecgstream.device_state import State
 from ecgstream.faust_app import Raised, our_own_code
 from ecgstream.kafka import KafkaSettings
 from ecgstream.limits import Limits, LimitsError, for_device
 from ecgstream.messages import Ack, Alert, DeadLetter, DeviceSettings, Finding
-from ecgstream.speaking import State
 from ecgstream.topics import Topics
 
 TICK_S = 1.0
@@ -56,11 +56,12 @@ class Desk:
         self.alerts = app.topic(topics.alerts, **faust_app.RAW)
         self.acks = app.topic(topics.acks, **faust_app.RAW)
         self.dead_letters = app.topic(topics.dead_letters, **faust_app.RAW)
+        self._takes = {topics.rhythm: Finding, topics.acks: Ack, topics.device_settings: DeviceSettings}
         self.failed: asyncio.Future[None] | None = None
         self.ready_us = now_us()
         self._due: dict[bytes, int] = {}
         self._locks = [asyncio.Lock() for _ in range(LOCKS)]
-        self._limits: dict[bytes, tuple[bytes, Limits]] = {}
+        self._limits: dict[bytes, tuple[bytes, tuple[Limits, str]]] = {}
 
     async def reassigned(self, *_: Any, **__: Any) -> None:
         """Partitions came or went: who was silent while nobody watched isn't silent yet."""
@@ -125,31 +126,40 @@ class Desk:
                     for_device(self.limits, settings)
             except (InvalidRecord, LimitsError) as error:
                 refused = str(error)
-                log.warning("settings refused", device=key.decode(errors="replace"), reason=refused)
-        if not key:
-            raise InvalidRecord(refused or "key: missing")
+                field = letters.field_at_fault(refused, DeviceSettings)
+                log.warning("settings refused", device=letters.loggable_id(key), reason=field)
+        if letters.loggable_id(key) == letters.NO_ID or event.message.partition != self.partition_of(key):
+            raise InvalidRecord(refused or "key: expected the device's id")
         if refused is None:
             await faust_app.changelogs_known(self.app)
             self.settings[key] = value or b""
+        at = faust_app.place(event)
         await self._change(
             key.decode(errors="replace"),
-            lambda state, limits: watch.on_settings(state, refused, limits, now_us()),
+            lambda state, limits: watch.on_settings(state, refused, at, limits, now_us()),
         )
 
     async def on_dead_letter(self, event: Any) -> None:
-        """A record of ``ecg.dead-letters``: a parked one is told; whatever its sender got wrong is the sender's to see."""
+        """A record of ``ecg.dead-letters``: a parked one and an alert that reached nobody are told; whatever its sender got wrong is
+        the sender's to see.
+        """
         key = event.message.key
         try:  # not `decode`: a letter may be longer than any other record
             letter = msgspec.msgpack.decode(event.message.value or b"", type=DeadLetter)
         except msgspec.DecodeError:
             HELD_BACK.labels("unreadable dead letter").inc()
             return
-        if not letter.parked or not key or event.message.partition != self.partition_of(key):
+        if not letter.parked or not key or letters.loggable_id(key) == letters.NO_ID:
+            return
+        if event.message.partition != self.partition_of(key):
             return
         at = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+        kind, why = "record-parked", {"parked": f"{at}: {letter.reason.removeprefix('parked: ')}"}
+        if letter.topic == self.topics.alerts:
+            kind, why = notify.FAILED, {"undelivered": letter.reason}
         await self._change(
             key.decode(errors="replace"),
-            lambda state, limits: watch.on_parked(state, at, letter.reason, limits, now_us()),
+            lambda state, limits: watch.on_failure(state, kind, at, why, limits, now_us()),
         )
 
     async def tick(self) -> None:
@@ -188,8 +198,13 @@ class Desk:
                 state = msgspec.msgpack.decode(stored, type=State) if stored else State(device_id)
                 state.seen_at_us = max(state.seen_at_us, self.ready_us)
                 held_back = dict(state.counts)
-                limits = self._limits_of(key)
+                limits, refused = self._limits_of(key)
                 alerts = act(state, limits)
+                if refused != state.refused:
+                    state.refused = refused
+                    alerts += watch.on_settings(state, refused or None, limits.name, limits, now_us())
+                if is_over := watch.is_over(state, limits, now_us()):
+                    alerts += watch.on_farewell(state, limits, now_us())
             for alert in alerts:
                 await self._publish(key, alert)
             await faust_app.changelogs_known(self.app)
@@ -197,7 +212,7 @@ class Desk:
                 HELD_BACK.labels(cause).inc(n - held_back.get(cause, 0))
             self._due[key] = watch.next_due_us(state, limits, now_us())
             changed = msgspec.msgpack.encode(state)
-            if watch.is_over(state, limits, now_us()):
+            if is_over:
                 self.devices.pop(key, None)
                 self._due.pop(key, None)
             elif changed != stored:
@@ -209,13 +224,18 @@ class Desk:
         REVISIONS.labels(alert.kind, str(alert.state)).inc()
         log.info("alert", id=alert.alert_id, revision=alert.revision, state=str(alert.state), kind=alert.kind)
 
-    def _limits_of(self, key: bytes) -> Limits:
+    def _limits_of(self, key: bytes) -> tuple[Limits, str]:
+        """A device's limits; and, where its settings can't be under this table, which they may have been under another, why."""
         value = self.settings.get(key)
         if not value:
-            return self.limits
+            return self.limits, ""
         cached = self._limits.get(key)
         if cached is None or cached[0] != value:
-            cached = self._limits[key] = value, for_device(self.limits, decode(DeviceSettings, value))
+            try:
+                found = for_device(self.limits, decode(DeviceSettings, value)), ""
+            except (InvalidRecord, LimitsError) as error:
+                found = self.limits, f"under this alarm table: {error}"
+            cached = self._limits[key] = value, found
         return cached[1]
 
     async def _park(self, event: Any, error: Raised) -> None:
@@ -227,19 +247,11 @@ class Desk:
         await self._bury(event, f"parked: {error} raised twice here", parked=True)
 
     async def _bury(self, event: Any, reason: str, *, parked: bool = False) -> None:
-        message = event.message
         HELD_BACK.labels("parked" if parked else "dead letter").inc()
-        log.warning("dead letter", at=faust_app.place(event), reason=reason)
-        letter = DeadLetter(
-            reason=reason[:2000],
-            parked=parked,
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            key=message.key,
-            value=message.value,
-        )
-        await faust_app.delivered(self.dead_letters, message.key, encode(letter), {})
+        field = "parked" if parked else letters.field_at_fault(reason, self._takes[event.message.topic])
+        log.warning("dead letter", at=faust_app.place(event), reason=field)
+        letter = letters.dead_letter(event.message, reason, parked=parked)
+        await faust_app.delivered(self.dead_letters, letter.key, encode(letter), {})
 
     def _fail(self, error: Exception) -> None:
         if self.failed is not None and not self.failed.done():

@@ -7,8 +7,10 @@ four stages:
 |----------|----------------------|-------------------------|--------------|----------------------|
 | open     | open, counted        | latched if so, or ended | answered     | open, escalated      |
 | answered | answered, counted    | ended                   | answered     | -                    |
-| latched  | open, raised again   | -                       | ended        | latched, escalated   |
+| latched  | open, raised again¹  | -                       | ended        | latched, escalated   |
 | ended    | ended, counted       | -                       | ended, noted | -                    |
+
+¹ At most every `refractory_s`; in between a revision says that it stands again.
 
 *Latched* is a high alert whose event is over and which nobody has answered: it stays up until somebody does.
 One that is folded into a higher alert of its chain, or snoozed, ends at once.
@@ -42,6 +44,9 @@ class Stage(StrEnum):
     ENDED = "ended"
 
 
+STATE_OF = {Stage.ANSWERED: AlertState.ACKNOWLEDGED, Stage.ENDED: AlertState.ENDED}
+
+
 class LiveAlert(Struct):
     """An alert and what deciding its next revision needs. `alert` is the last revision."""
 
@@ -60,13 +65,13 @@ class LiveAlert(Struct):
         return self.stage in (Stage.OPEN, Stage.ANSWERED)
 
 
-def alert_id(device_id: str, session: str, kind: str, first_window: int) -> str:
-    """The id of the alert of `kind` first seen in window `first_window` of that session.
+def alert_id(device_id: str, session: str, kind: str, began: int | str) -> str:
+    """The id of the alert of `kind` that began in that window of the session, or with a record that `began` tells apart from others.
 
     >>> alert_id("chest-7", "a", "vt", 41)
     'vt-2d2ae2891222aa09'
     """
-    text = "\0".join((device_id, session, kind, str(first_window)))
+    text = "\0".join((device_id, session, kind, str(began)))
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
@@ -90,21 +95,20 @@ def see(live: LiveAlert, finding: Finding) -> list[Alert]:
 def come_back(
     live: LiveAlert, event_us: int, now_us: int, rule: KindRule, latest: dict[str, Any]
 ) -> list[Alert]:
-    """The event stands again: a latched alert is raised again, unless it was just now; otherwise it is counted."""
-    again = live.stage is Stage.LATCHED and event_us - live.raised_us >= rule.refractory_s * 1e6
-    if live.stage is Stage.LATCHED:
-        live.stage = Stage.OPEN
-    if not again:
-        return hold_back(live, "recurrences")
-    live.counts = live.counts | {"recurrences": live.counts.get("recurrences", 0) + 1}
-    live.alarmed_at_us, live.raised_us = now_us, event_us
-    evidence = live.alert.evidence | {
-        "latest": latest,
-        "recurrences": live.counts["recurrences"],
-        "latched": False,
-    }
-    live.alert = msgspec.structs.replace(live.alert, end_us=None, evidence=evidence)
-    return [_revise(live, AlertState.RAISED)]
+    """The event of a latched alert stands again: it is raised again, unless it was just now; it stands again in any case."""
+    live.stage = Stage.OPEN
+    n = live.counts.get("recurrences", 0) + 1
+    live.counts = live.counts | {"recurrences": n}
+    evidence = live.alert.evidence | {"latest": latest, "recurrences": n, "latched": False}
+    again = event_us - live.raised_us >= rule.refractory_s * 1e6
+    if again:
+        live.alarmed_at_us, live.raised_us = now_us, event_us
+    return [_revise(live, AlertState.RAISED if again else None, end_us=None, evidence=evidence)]
+
+
+def tell(live: LiveAlert) -> list[Alert]:
+    """Publish what the alert tells by now."""
+    return [_revise(live)]
 
 
 def hold_back(live: LiveAlert, cause: str) -> list[Alert]:
@@ -153,10 +157,7 @@ def escalate(live: LiveAlert, now_us: int, rule: KindRule) -> list[Alert]:
 def _revise(live: LiveAlert, state: AlertState | None = None, **changes: Any) -> Alert:
     """The next revision; without a `state` it follows from the stage."""
     if state is None:
-        state = AlertState.ESCALATED if live.alert.escalations else AlertState.UPDATED
-        state = {Stage.ANSWERED: AlertState.ACKNOWLEDGED, Stage.ENDED: AlertState.ENDED}.get(
-            live.stage, state
-        )
+        state = STATE_OF.get(live.stage, AlertState.UPDATED)
     if state is AlertState.RAISED:
         changes |= {"acknowledgement": None, "escalations": 0}
     live.alert = msgspec.structs.replace(live.alert, revision=live.alert.revision + 1, state=state, **changes)

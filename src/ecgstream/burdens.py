@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.messages import Finding, Quality
+from ecgstream.readings import SAME_BEAT_US
 
 LONGEST_STEP_S = 10.0
 
@@ -61,16 +62,31 @@ def add_up(findings: Sequence[Finding]) -> Burdens:
         raise ValueError("findings: there are none")
     total = Burdens(findings[0].start_us, findings[-1].end_us)
     told_us = findings[0].start_us
-    kinds: dict[int, str] = {}
-    for finding in findings:
+    seen: dict[
+        int, tuple[int, str]
+    ] = {}  # time of a beat -> the last finding that lists it, and its class there
+    for number, finding in enumerate(findings):
         step_s = min((finding.end_us - told_us) / 1e6, LONGEST_STEP_S)
         told_us = max(told_us, finding.end_us)
         if step_s > 0:
             _time(total, finding, step_s)
         for beat in finding.beats:
-            kinds[beat.at_us] = beat.kind
-    _beats(total, [kinds[at] for at in sorted(kinds)])
+            seen[beat.at_us] = number, beat.kind
+    _beats(total, _each_once(seen))
     return total
+
+
+def _each_once(seen: dict[int, tuple[int, str]]) -> list[str]:
+    """The classes of beats in order; where the device's clock drifts, one beat has many times."""
+    told: list[tuple[int, str]] = []
+    before_us = -SAME_BEAT_US
+    for at_us in sorted(seen):
+        if at_us - before_us < SAME_BEAT_US:
+            told[-1] = max(told[-1], seen[at_us])
+        else:
+            told.append(seen[at_us])
+        before_us = at_us
+    return [kind for _, kind in told]
 
 
 def _time(total: Burdens, finding: Finding, step_s: float) -> None:

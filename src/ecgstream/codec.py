@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ecgstream.messages import Ack, Snooze
-from ecgstream.refusals import explain
+from ecgstream.refusals import TOO_DEEP, explain
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
@@ -53,6 +53,8 @@ def decode(kind: type[T], value: bytes | None, content_type: str | None = None) 
         decoder = _decoders[(kind, content_type)] = library.Decoder(kind)
     try:
         record: T = decoder.decode(value)
+    except RecursionError as error:
+        raise InvalidRecord(f"{TOO_DEEP} (read as {content_type})") from error
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         library = msgspec.json if content_type == JSON else msgspec.msgpack
         raise InvalidRecord(f"{explain(kind, value, error, library)} (read as {content_type})") from error

@@ -27,17 +27,19 @@ Rules that the table states:
 
 Readings come about every 5 s, each second when something is notable, so durations are differences of event
 time and never counts of findings. A reading of beats may be of the past (a run that is over when the
-finding comes): it counts if it reaches further than what has been told already.
+finding comes): it counts if it reaches further than what has been told already, by a beat: where the device's clock
+drifts, the same beat comes a little later with each finding.
 """
 
 from enum import StrEnum
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ecgstream.limits import KindRule
 from ecgstream.messages import Strip
-from ecgstream.readings import Reading, Sign
+from ecgstream.readings import SAME_BEAT_US, Reading, Sign
 
 RECENT_US = 3_000_000  # a condition of beats that reached so near the finding's end still holds
 
@@ -144,11 +146,22 @@ class Episode(Struct):
         """Whether the event is open, seen or not."""
         return self.state in STANDING
 
+    def move(self, by_us: int) -> None:
+        """Take part in a jump of the device's clock."""
+        self.since_us, self.until_us, self.told_us = (
+            self.since_us + by_us,
+            self.until_us + by_us,
+            self.told_us + by_us,
+        )
+        self.muted_us = None if self.muted_us is None else self.muted_us + by_us
+        if self.strip is not None:
+            self.strip = replace(self.strip, start_us=self.strip.start_us + by_us)
+
 
 def input_of(episode: Episode, reading: Reading, rule: KindRule, end_us: int) -> Input:
     """Turn a reading at event time `end_us` into the machine's input."""
     sign = reading.sign
-    told = reading.until_us <= episode.told_us
+    told = reading.until_us < episode.told_us + SAME_BEAT_US
     is_past = end_us - reading.until_us > RECENT_US
     if sign is Sign.ON and told and (is_past or episode.state is State.QUIET):
         sign = Sign.OFF

@@ -127,7 +127,7 @@ def content_type(event: Any) -> str | None:
     """What the record's header says of its encoding, None without one."""
     headers = event.message.headers or ()
     pairs = headers.items() if isinstance(headers, Mapping) else headers
-    found = [value for name, value in pairs if name == "content-type"]
+    found = [value for name, value in pairs if name == "content-type" and value is not None]
     return found[-1].decode(errors="replace") if found else None
 
 

@@ -37,10 +37,10 @@ SNOMED_OF = {
 SEVERITY = {Priority.HIGH: "high", Priority.MEDIUM: "moderate", Priority.LOW: "low"}
 
 
-def bundle(alert: Alert, subject: str | None = None, lead: str = "I") -> dict[str, Any]:
+def bundle(alert: Alert, subject: str | None = None, lead: str | None = None) -> dict[str, Any]:
     """An alert as a FHIR bundle: its issue and, where it has a strip, the ECG.
 
-    `subject`: a reference such as ``"Patient/123"``, where the patient is known.
+    `subject`: a reference such as ``"Patient/123"``, where the patient is known; `lead`: the lead's name, where that is.
     """
     resources = [detected_issue(alert, subject)]
     if alert.strip is not None:
@@ -80,13 +80,15 @@ def detected_issue(alert: Alert, subject: str | None = None) -> dict[str, Any]:
     return issue
 
 
-def observation(alert: Alert, strip: Strip, subject: str | None = None, lead: str = "I") -> dict[str, Any]:
+def observation(
+    alert: Alert, strip: Strip, subject: str | None = None, lead: str | None = None
+) -> dict[str, Any]:
     """The strip as an `Observation` with `SampledData` in mV; samples that aren't known read ``E``."""
-    lead_code = (
-        {"coding": [{"system": MDC, "code": MDC_LEAD[lead]}]}
-        if lead in MDC_LEAD
-        else {"text": f"lead {lead}"}
-    )
+    lead_code: dict[str, Any] = {
+        "text": "single lead, position not known" if lead is None else f"lead {lead}"
+    }
+    if lead in MDC_LEAD:
+        lead_code = {"coding": [{"system": MDC, "code": MDC_LEAD[lead]}]}
     ecg: dict[str, Any] = {
         "resourceType": "Observation",
         "id": f"{alert.alert_id}-ecg",

@@ -7,13 +7,14 @@ that is silently ignored would be an insecure default.
 """
 
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 if TYPE_CHECKING:
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
 
 ENV_PREFIX = "ECGSTREAM_"
 GATEWAY = "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
+ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]):(?P<port>[0-9]{1,5})")
 CONSOLE_PREFIX = "ECGSTREAM_CONSOLE_"  # `ecgstream.console.settings` reads those, as strictly
 
 # Read elsewhere: the recordings' folder, the cache's folder.
 OTHER_VARIABLES = frozenset({"ECGSTREAM_DATA", "ECGSTREAM_CACHE"})
+
+
+OF_TLS = ("ssl_ca_file", "ssl_certificate_file", "ssl_key_file", "ssl_key_password", "ssl_key_password_file")
+OF_PASSWORDS = ("sasl_username", "sasl_password", "sasl_password_file")
+SECRETS = ("sasl_password", "ssl_key_password")
 
 
 class InvalidSettings(ValueError):
@@ -74,24 +81,55 @@ class KafkaSettings(BaseSettings):
         """The gateways with a topic of their own."""
         return tuple(dict.fromkeys(filter(None, self.gateways.split(","))))
 
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the way to Kafka is encrypted."""
+        return self.security_protocol.endswith("SSL")
+
+    @property
+    def uses_password(self) -> bool:
+        """Whether one logs in by user name and password."""
+        return self.security_protocol.startswith("SASL")
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for server in value.split(","):
+            found = ADDRESS.fullmatch(server.strip())
+            if found is None or not 0 < int(found["port"]) < 65536:
+                raise ValueError("expected host:port, by commas")
+        return value
+
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        if self.sasl_password is not None and self.sasl_password_file is not None:
-            raise ValueError("sasl_password and sasl_password_file: give one of the two")
-        if self.ssl_key_password is not None and self.ssl_key_password_file is not None:
-            raise ValueError("ssl_key_password and ssl_key_password_file: give one of the two")
-        if (self.ssl_certificate_file is None) != (self.ssl_key_file is None):
-            raise ValueError("ssl_certificate_file and ssl_key_file: one is of no use without the other")
-        if self.security_protocol.startswith("SASL"):
+        for name in ("sasl_password", "ssl_key_password"):
+            if self._has(name) and self._has(f"{name}_file"):
+                raise ValueError(f"{_variable(name)} and {_variable(name)}_FILE: give one of the two")
+        if self._has("ssl_certificate_file") != self._has("ssl_key_file"):
+            pair = f"{_variable('ssl_certificate_file')} and {_variable('ssl_key_file')}"
+            raise ValueError(f"{pair}: one is of no use without the other")
+        self._refuse_unused()
+        protocol = f"{_variable('security_protocol')}={self.security_protocol}"
+        if self.uses_password:
             if not self.sasl_username:
-                raise ValueError(f"sasl_username: needed with security_protocol {self.security_protocol}")
-            if self.sasl_password is None and self.sasl_password_file is None:
-                raise ValueError(f"sasl_password or sasl_password_file: needed with {self.security_protocol}")
-        elif self.sasl_username:
-            raise ValueError(f"sasl_username: security_protocol {self.security_protocol} doesn't use it")
+                raise ValueError(f"{_variable('sasl_username')}: needed with {protocol}")
+            if not self._has("sasl_password") and not self._has("sasl_password_file"):
+                raise ValueError(f"{_variable('sasl_password')} or its _FILE: needed with {protocol}")
         if self.security_protocol == "SASL_PLAINTEXT" and self.sasl_mechanism == "PLAIN":
-            raise ValueError("sasl_mechanism: PLAIN over SASL_PLAINTEXT would send the password in clear")
+            raise ValueError(
+                f"{_variable('sasl_mechanism')}: PLAIN with {protocol} would send the password in clear"
+            )
         return self
+
+    def _refuse_unused(self) -> None:
+        """A password or a certificate that the protocol doesn't use: somebody believes in a protection that isn't there."""
+        idle = (() if self.uses_tls else OF_TLS) + (() if self.uses_password else OF_PASSWORDS)
+        for name in filter(self._has, idle):
+            protocol = f"{_variable('security_protocol')}={self.security_protocol}"
+            raise ValueError(f"{_variable(name)}: {protocol} doesn't use it")
+
+    def _has(self, name: str) -> bool:
+        return getattr(self, name) not in (None, "")
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **values: Any) -> KafkaSettings:
@@ -99,7 +137,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **values: Any) -> Ka
 
     Values that are None count as not given. Raises `InvalidSettings` with one line that names the setting.
     """
-    known = {ENV_PREFIX + name.upper() for name in KafkaSettings.model_fields} | OTHER_VARIABLES
+    known = {_variable(name) for name in KafkaSettings.model_fields} | OTHER_VARIABLES
     for name in sorted(os.environ if environ is None else environ):
         if name.startswith(ENV_PREFIX) and not name.startswith(CONSOLE_PREFIX) and name not in known:
             raise InvalidSettings(f"{name}: unknown setting")
@@ -107,9 +145,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **values: Any) -> Ka
     try:
         return KafkaSettings(**given)
     except ValidationError as error:
-        raise InvalidSettings(
-            "; ".join(_line(detail) for detail in error.errors(include_input=False))
-        ) from None
+        raise InvalidSettings("; ".join(map(_line, error.errors()))) from None
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -121,9 +157,9 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap_servers": settings.bootstrap_servers,
         "security_protocol": settings.security_protocol,
     }
-    if settings.security_protocol.endswith("SSL"):
+    if settings.uses_tls:
         options["ssl_context"] = ssl_context(settings)
-    if settings.security_protocol.startswith("SASL"):
+    if settings.uses_password:
         options["sasl_mechanism"] = settings.sasl_mechanism
         options["sasl_plain_username"] = settings.sasl_username
         options["sasl_plain_password"] = _secret(
@@ -144,7 +180,7 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
         password = _secret("ssl_key_password_file", settings.ssl_key_password, settings.ssl_key_password_file)
         try:
             context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file, password or "")
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a password longer than OpenSSL takes
             raise InvalidSettings(
                 f"ECGSTREAM_SSL_CERTIFICATE_FILE, ECGSTREAM_SSL_KEY_FILE: {settings.ssl_certificate_file}: {error}"
             ) from error
@@ -217,10 +253,22 @@ def _secret(name: str, value: SecretStr | None, file: Path | None) -> str | None
     try:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
-        raise InvalidSettings(f"{ENV_PREFIX}{name.upper()}: {file}: {error.strerror}") from error
+        raise InvalidSettings(f"{_variable(name)}: {file}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise InvalidSettings(f"{_variable(name)}: {file}: is no UTF-8 text") from None
+
+
+def _variable(name: str) -> str:
+    return ENV_PREFIX + name.upper()
 
 
 def _line(detail: Any) -> str:
+    """What is wrong with a setting: its variable, its value unless that may be a secret, and what is allowed."""
     message = str(detail["msg"]).removeprefix("Value error, ")
-    place = ".".join(str(part) for part in detail["loc"])
-    return f"{ENV_PREFIX}{place.upper()}: {message}" if place else message
+    name = ".".join(str(part) for part in detail["loc"])
+    if not name:
+        return message
+    is_public = name in KafkaSettings.model_fields and name not in SECRETS
+    return (
+        f"{_variable(name)}: {detail['input']!r}: {message}" if is_public else f"{_variable(name)}: {message}"
+    )

@@ -7,6 +7,7 @@ entry is refused by name and whatever was in force stays.
 """
 
 import hashlib
+import math
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ Seconds = Annotated[float, Meta(ge=0.0, le=604_800.0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Rate = Annotated[float, Meta(ge=10.0, le=400.0)]
 Count = Annotated[int, Meta(ge=2, le=100_000)]
+Seen = Annotated[int, Meta(ge=2, le=60)]  # beats that the 30 s of a finding hold in any case from 120/min on
 
 
 class LimitsError(ValueError):
@@ -33,12 +35,12 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     asystole_s: Annotated[float, Meta(ge=2.0, le=10.0)]
     pause_s: Annotated[float, Meta(ge=1.5, le=10.0)]
     extreme_bradycardia_bpm: Rate
-    extreme_bradycardia_beats: Count
+    extreme_bradycardia_beats: Seen
     extreme_tachycardia_bpm: Rate
-    extreme_tachycardia_beats: Count
+    extreme_tachycardia_beats: Seen
     low_rate_bpm: Rate
     high_rate_bpm: Rate
-    rate_beats: Count
+    rate_beats: Seen
     rate_hysteresis_bpm: Annotated[float, Meta(ge=0.0, le=50.0)]
     vt_beats: Annotated[int, Meta(ge=3, le=100)]
     vt_bpm: Rate
@@ -79,7 +81,7 @@ class KindRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the table says of one kind of event (see the head of `alarms.yaml`)."""
 
     title: str
-    category: Annotated[str, Meta(pattern="^(physiological|technical)$")]
+    category: Annotated[str, Meta(pattern=r"^(physiological|technical)$(?!\n)")]
     priority: Priority
     min_on_s: Seconds
     min_off_s: Seconds
@@ -150,10 +152,10 @@ _ORDERED = (  # each pair must hold, strictly, whoever sets it
 
 def load_limits(path: Path | None = None) -> Limits:
     """Read the alarm table at `path`, or the packaged one; raises `LimitsError`."""
-    text = path.read_text() if path else resources.files("ecgstream").joinpath("alarms.yaml").read_text()
     try:
+        text = path.read_text() if path else resources.files("ecgstream").joinpath("alarms.yaml").read_text()
         limits = msgspec.convert(yaml.safe_load(text), Limits, strict=False)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LimitsError(f"{path or 'alarms.yaml'}: not YAML: {error}") from error
     except msgspec.ValidationError as error:
         raise LimitsError(f"{path or 'alarms.yaml'}: {error}") from error
@@ -167,6 +169,8 @@ def for_device(limits: Limits, settings: DeviceSettings) -> Limits:
     for name, value in settings.limits.items():
         if name not in values:
             raise LimitsError(f"limits.{name}: no such limit")
+        if not math.isfinite(value):
+            raise LimitsError(f"limits.{name}: {value} is no number")
         whole = isinstance(values[name], int) and value == int(value)
         values[name] = int(value) if whole else value
         try:

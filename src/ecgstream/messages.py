@@ -18,7 +18,11 @@ MAX_CHUNK_S = 60
 MAX_CHUNK_SAMPLES = int(MAX_FS_HZ) * MAX_CHUNK_S
 MAX_SAMPLE = 2**40  # 34 years at 1,000 Hz; places stay exact to 1/4,096 of a sample
 
-Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+# `$` also stands before a last line break, for Python; the end of the text is named so that ECMA reads it, too.
+ID_PATTERN, LONGEST_ID = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$(?!\n)", 64
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e]*$(?!\n)"
+
+Id = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID, pattern=ID_PATTERN)]
 Text = Annotated[str, Meta(max_length=2000)]
 Index = Annotated[int, Meta(ge=0, le=2**53)]
 TimeUs = Annotated[int, Meta(ge=0, le=2**53)]
@@ -51,7 +55,7 @@ class Chunk(Record, frozen=True, kw_only=True):
         Annotated[bytes, Meta(max_length=2 * MAX_CHUNK_SAMPLES)]
         | Annotated[list[Int16], Meta(max_length=MAX_CHUNK_SAMPLES)]
     )
-    lead: Annotated[str, Meta(max_length=16)] = "I"
+    lead: Annotated[str, Meta(max_length=16, pattern=PRINTABLE)] = "I"
     lead_off: bool = False
 
     def __post_init__(self) -> None:
@@ -274,6 +278,8 @@ class DeviceSettings(Record, frozen=True, kw_only=True):
 class DeadLetter(Record, frozen=True, kw_only=True):
     """A record that could not be taken (topic ``ecg.dead-letters``): its bytes, its headers and the reason.
 
+    One that is longer than any record that is taken is cut, and the reason says so. One that could not even be unpacked has no
+    key and no value.
     `parked`: not its sender's fault but ours, since it made our own code raise twice.
     """
 

@@ -4,8 +4,9 @@ One loop: get records of all partitions, compute in a thread (heartbeats go on m
 all, and only then let the committed offsets advance, by the rewind rule (`ecgstream.commits`). The log is the state: a
 partition that is taken away is forgotten, one that is given is rebuilt from its committed offset.
 
-A record that its sender got wrong goes to the dead letters. Any other exception ends the process with nothing
-committed past it; a record that raises a second time is parked (`ecgstream.parking`).
+A record that its sender got wrong goes to the dead letters, and so does one that can't even be unpacked (`ecgstream.detour`).
+Any other exception ends the process with nothing committed past it; a record that raises a second time is parked
+(`ecgstream.parking`).
 """
 
 import asyncio
@@ -31,14 +32,14 @@ from ecgstream.acls import MONITOR_GROUP
 from ecgstream.analysis import Analyzer
 from ecgstream.codec import encode
 from ecgstream.kafka import started
-from ecgstream.messages import DeadLetter
-from ecgstream.parking import Parking
+from ecgstream.letters import UNREADABLE, field_at_fault, loggable_id, place
+from ecgstream.parking import Parking, is_a_records
 from ecgstream.pipeline import CONTENT_TYPE, Batch, Pipeline
 from ecgstream.replay import warm_up
 from ecgstream.topics import Topics
 
 POLL_MS = 200
-LONGEST_REQUEST_BYTES = 4 * 1024 * 1024  # a dead letter wraps the largest record
+LONGEST_REQUEST_BYTES = 4 * 1024 * 1024  # a dead letter wraps the largest record that is taken
 UNKNOWN_DEVICE = b"monitor"  # whom a parked record without a key is told of
 
 log = structlog.get_logger("monitor")
@@ -54,8 +55,6 @@ class MonitorOptions:
     )
     max_records: int = 4000
     commit_every_s: float = 5.0
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int | None = None
 
 
 class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -80,7 +79,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._busy = asyncio.Lock()  # a batch is in work, or partitions change hands
         self._generation = 0
-        self._parking = Parking(client, options.group_id)
+        self._parking = Parking(client, options.group_id, options.max_records)
         self._read: dict[TopicPartition, int] = {}  # next offset of each partition whose findings are all out
         self._committed: dict[TopicPartition, int] = {}
         self._committed_at = time.monotonic()
@@ -92,7 +91,6 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         await asyncio.get_running_loop().run_in_executor(self._thread, warm_up)
         try:
             async with (
-                observability.served(self.progress, options.metrics_host, options.metrics_port) as port,
                 started(
                     AIOKafkaProducer,
                     **self._client,
@@ -113,7 +111,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
                 watching = asyncio.create_task(lag.watch(self._consumer, self.progress))
                 try:
                     self._consumer.subscribe([self._topics.samples, *self._topics.of_gateways], listener=self)
-                    log.info("started", group=options.group_id, metrics_port=port)
+                    log.info("started", group=options.group_id)
                     while not stop.is_set():
                         await self._round()
                 except asyncio.CancelledError:
@@ -183,7 +181,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         """One batch, from the consumer to the commit."""
         if self._not_assigned is not None:
             raise self._not_assigned
-        fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._options.max_records)
+        fetched = await self._fetch()
         generation = self._generation
         async with self._busy:
             is_current = generation == self._generation and self.progress.assigned
@@ -196,6 +194,35 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             if time.monotonic() - self._committed_at >= self._options.commit_every_s:
                 await self._commit()
         self.progress.tick()
+
+    async def _fetch(self) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+        """The next records; none when there are none yet, or among them is one that can't be unpacked."""
+        detour = self._parking.detour
+        turn = [] if detour.turn is None else [detour.turn]
+        try:
+            fetched: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+                *turn, timeout_ms=POLL_MS, max_records=detour.n_records
+            )
+        except Exception as error:
+            generation = self._generation
+            self._consumer._coordinator.check_errors()  # what raises here again isn't a record's
+            if not is_a_records(error):
+                raise
+            async with self._busy:
+                if generation == self._generation:  # otherwise all is read from elsewhere now
+                    await self._go_around(error)
+            return {}
+        detour.passed(sum(map(len, fetched.values())))
+        return fetched
+
+    async def _go_around(self, error: Exception) -> None:
+        letter = await self._parking.go_around(self._consumer, self._read, error)
+        if letter is not None:
+            await self._publish(Batch(letters=[letter]))
+            observability.DEAD_LETTERS.labels(UNREADABLE).inc()
+            tp, after = TopicPartition(letter.topic, letter.partition), letter.offset + 1
+            self._consumer.seek(tp, after)
+            self._read[tp] = after
 
     async def _work(self, records: list[ConsumerRecord]) -> None:
         begin = time.perf_counter()
@@ -222,9 +249,9 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         for letter in batch.letters:
             log.warning(
                 "dead letter",
-                at=_place(letter),
-                device=_printable(letter.key),
-                reason=_field_only(letter.reason),
+                at=place(letter),
+                device=loggable_id(letter.key),
+                reason=field_at_fault(letter.reason),
             )
             sent.append(await self._producer.send(dead, encode(letter), key=letter.key, headers=CONTENT_TYPE))
         if sent:
@@ -235,7 +262,9 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         letter = self._parking.blame(records, error)
         try:
             if letter is not None:
-                log.critical("parked", at=_place(letter), device=_printable(letter.key), reason=letter.reason)
+                log.critical(
+                    "parked", at=place(letter), device=loggable_id(letter.key), cause=type(error).__name__
+                )
                 value, key = encode(letter), letter.key or UNKNOWN_DEVICE
                 await self._producer.send_and_wait(
                     self._topics.dead_letters, value, key=key, headers=CONTENT_TYPE
@@ -263,16 +292,3 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
 
 def _named(tp: TopicPartition) -> str:
     return f"{tp.topic}[{tp.partition}]"
-
-
-def _place(letter: DeadLetter) -> str:
-    return f"{letter.topic}[{letter.partition}]@{letter.offset}"
-
-
-def _printable(key: bytes | None) -> str | None:
-    return None if key is None else key.decode("ascii", "replace")[:64]
-
-
-def _field_only(reason: str) -> str:
-    """The field at fault: a sender's values may be a patient's, and logs are no place for them."""
-    return reason.partition(":")[0]

@@ -1,8 +1,8 @@
 """Alerts to pagers, chats and webhooks, through Apprise; what can't be delivered is raised as an alert itself.
 
 Told are alerts when they are raised or escalated, from a least priority on. Each service is tried
-`TRIES` times with growing pauses; when one of them still hasn't taken it, a technical alert of kind
-``delivery-failed`` of the same device is published, once an alert and revision: a monitor that can't reach anybody
+`TRIES` times with growing pauses; when one of them still hasn't taken it, the revision goes to the dead letters, and alerting
+raises a technical alert of kind ``delivery-failed`` of the same device: a monitor that can't reach anybody
 must say so where it still can. Offsets are committed after that, so a restart tells again rather than not at all.
 """
 
@@ -16,10 +16,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
-from ecgstream.alerts import alert_id
-from ecgstream.codec import JSON, InvalidRecord, decode, encode
+from ecgstream.codec import InvalidRecord, decode, encode
 from ecgstream.kafka import KafkaSettings, client_options, started
-from ecgstream.limits import load_limits
+from ecgstream.letters import dead_letter
 from ecgstream.messages import Alert, AlertState, Priority
 from ecgstream.topics import Topics
 
@@ -56,29 +55,6 @@ async def deliver(alert: Alert, send: Send, first_pause_s: float = FIRST_PAUSE_S
         if attempt + 1 < TRIES:
             await asyncio.sleep(first_pause_s * 2**attempt)
     return False
-
-
-def failure(alert: Alert, now_us: int) -> Alert:
-    """The technical alert that says that `alert` reached nobody; raised and ended at once, by its id."""
-    rule = load_limits().kinds[FAILED]
-    return Alert(
-        alert_id=alert_id(alert.device_id, alert.alert_id, FAILED, alert.revision),
-        revision=0,
-        state=AlertState.RAISED,
-        device_id=alert.device_id,
-        session=alert.session,
-        kind=FAILED,
-        category=rule.category,
-        priority=rule.priority,
-        first_window=alert.first_window,
-        onset_us=now_us,
-        detected_us=now_us,
-        message=f"{rule.title}: {alert.message}",
-        evidence={"alert_id": alert.alert_id, "revision": alert.revision},
-        model=alert.model,
-        configuration=alert.configuration,
-        published_us=now_us,
-    )
 
 
 def apprise_sender(configuration: Path) -> Send:
@@ -131,6 +107,5 @@ async def _take(
     if not is_told(alert, least) or now_us / 1e6 - record.timestamp / 1e3 > TOO_OLD_S:
         return
     if not await deliver(alert, send):
-        headers = [("content-type", JSON.encode())]
-        value = encode(failure(alert, now_us), JSON)
-        await producer.send_and_wait(topics.alerts, value, key=alert.device_id.encode(), headers=headers)
+        letter = dead_letter(record, f"{alert.alert_id}: {alert.message}", parked=True)
+        await producer.send_and_wait(topics.dead_letters, encode(letter), key=record.key)

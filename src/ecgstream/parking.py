@@ -8,20 +8,42 @@ from then on it is left out, also when the log is read again.
 
 Not found: what kills the process at once (a crash in native code), and anything on a broker that keeps no metadata with
 commits (the embedded one). Memory that ran out is nobody's fault and is not noted.
+
+A record that the client can't even unpack reaches none of our code: it is left out at once (`ecgstream.detour`).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    CorruptRecordException,
+    KafkaError,
+    UnsupportedCodecError,
+)
 from msgspec import Struct
 
+from ecgstream.detour import Detour
 from ecgstream.kafka import administration
+from ecgstream.letters import UNREADABLE, dead_letter
 from ecgstream.messages import DeadLetter
-from ecgstream.pipeline import dead_letter
 
 MAX_PARKED = 100  # a note; the oldest are forgotten, and parked again if they raise. Kafka takes 4,096 bytes
+
+
+def is_a_records(error: Exception) -> bool:
+    """Whether a consumer raised on a record's bytes, and not on the way to the brokers."""
+    if isinstance(error, CorruptRecordException | UnsupportedCodecError):
+        return True
+    return not isinstance(error, KafkaError | ConsumerStoppedError | MemoryError)
+
+
+def unreadable(tp: TopicPartition, offset: int, error: Exception) -> DeadLetter:
+    """What is known of a record that can't be unpacked: its place."""
+    reason = f"{UNREADABLE}: can't be unpacked, and is left out ({type(error).__name__})"
+    return DeadLetter(reason=reason, topic=tp.topic, partition=tp.partition, offset=offset)
 
 
 class Note(Struct, frozen=True, omit_defaults=True):
@@ -48,15 +70,17 @@ def read_note(text: str | None) -> Note:
 
 
 class Parking:
-    """The notes of the partitions that this process has."""
+    """The notes of the partitions that this process has, and its way around records that can't be unpacked."""
 
-    def __init__(self, client: Mapping[str, Any], group_id: str) -> None:
+    def __init__(self, client: Mapping[str, Any], group_id: str, max_records: int) -> None:
         self._client, self._group_id = client, group_id
+        self.detour: Detour[TopicPartition] = Detour(max_records)
         self._notes: dict[TopicPartition, Note] = {}
         self._committed: dict[TopicPartition, int] = {}  # or, before any commit, the first offset read
 
     async def take_over(self, partitions: Sequence[TopicPartition]) -> None:
         """Read the notes of partitions that were given to this process."""
+        self.detour.end()
         if not partitions:
             return
         async with administration(self._client) as admin:
@@ -69,6 +93,7 @@ class Parking:
 
     def forget(self, tp: TopicPartition) -> None:
         """Forget a partition that somebody else has now."""
+        self.detour.end()
         self._notes.pop(tp, None)
         self._committed.pop(tp, None)
 
@@ -112,6 +137,32 @@ class Parking:
         for tp, found in offsets.items():
             self._notes[tp] = Note((min(found), max(found)), self._notes.get(tp, Note()).parked)
         return None
+
+    async def go_around(
+        self, consumer: AIOKafkaConsumer, read: Mapping[TopicPartition, int], error: Exception
+    ) -> DeadLetter | None:
+        """Come nearer to the record that `consumer` can't unpack; gives it when its place is known, to be left out.
+
+        `read`: the next offset of each partition that was worked on. Raises `error` when it is no record's.
+        """
+        turn = self.detour.turn
+        if turn is None:
+            unread = [tp for tp in consumer.assignment() if await self._go_back(consumer, tp, read.get(tp))]
+            if not self.detour.begin(sorted(unread)):
+                raise error
+        elif self.detour.failed():
+            return unreadable(turn, await consumer.position(turn), error)
+        return None
+
+    async def _go_back(self, consumer: AIOKafkaConsumer, tp: TopicPartition, read: int | None) -> bool:
+        """Go back to where a partition was worked to; gives whether records are known to wait there."""
+        at = self._committed.get(tp) if read is None else read
+        if at is None:
+            await consumer.seek_to_beginning(tp)
+        else:
+            consumer.seek(tp, at)
+        end = consumer.highwater(tp)
+        return end is not None and end > (at or 0)
 
     def at_crash(self) -> dict[TopicPartition, tuple[int, str]]:
         """What to commit before the process ends: the same offsets, with the notes."""

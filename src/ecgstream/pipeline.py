@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ecgstream.analysis import Analyzer
 from ecgstream.codec import MSGPACK, InvalidRecord, decode, encode
+from ecgstream.letters import dead_letter
 from ecgstream.messages import Chunk, DeadLetter, Finding
 from ecgstream.pieces import Counts, Event, Refusal
 from ecgstream.sessions import Partition, Sessions
@@ -138,20 +139,6 @@ def read_chunk(record: LogRecord) -> Chunk:
     if size > BYTES_PER_RECORD + BYTES_PER_SAMPLE * chunk.n_samples:
         raise InvalidRecord(f"value: {size} bytes for {chunk.n_samples} samples")
     return chunk
-
-
-def dead_letter(record: LogRecord, reason: str, *, parked: bool = False) -> DeadLetter:
-    """A record that could not be taken, whole, with the reason and its place."""
-    return DeadLetter(
-        reason=reason[:2000],
-        parked=parked,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        headers=[(name, content or b"") for name, content in record.headers],
-    )
 
 
 CONTENT_TYPE = [("content-type", MSGPACK.encode())]

@@ -13,23 +13,33 @@ _PLACE = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 _FIELD = re.compile(r"field `(?P<field>[^`]*)`")
 _STEP = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
 LONGEST_VALUE = 60
+TOO_DEEP = "value: nested too deeply"
 
 
 def explain(kind: type, value: bytes, error: Exception, library: Any) -> str:
-    """One line on why `library` (``msgspec.json`` or ``msgspec.msgpack``) could not decode `value` as `kind`."""
-    text = str(error)
+    """One line on why `library` (``msgspec.json`` or ``msgspec.msgpack``) could not decode `value` as `kind`.
+
+    It begins with a field that the record has, or with ``value``, never with a name of the sender's own making.
+    """
+    try:
+        return _explained(kind, value, str(error), library)
+    except RecursionError:
+        return TOO_DEEP
+
+
+def _explained(kind: type, value: bytes, text: str, library: Any) -> str:
     place = _PLACE.search(text)
     rule = _PLACE.sub("", text)
     try:
         loose = library.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
         return f"value: {text[0].lower()}{text[1:]}" if text[:4] != "JSON" else f"value: {text}"
-    path = place["path"].lstrip(".") if place else ""
+    path = place["path"].lstrip(".") if place and _is_known(kind, place["path"]) else ""
     if field := _FIELD.search(rule):
-        name = f"{path}.{field['field']}" if path else field["field"]
-        if "missing" in rule:
-            return f"{name}: missing"
-        return f"{name}: unknown field (known: {_known(kind)})"
+        name = field["field"]
+        if rule.startswith("Object missing"):
+            return f"{path}.{name}: missing" if path else f"{name}: missing"
+        return f"{path or 'value'}: unknown field {_short(name)} (known: {_known(kind)})"
     if not path:
         return rule if not rule.startswith("Expected") else f"value: {rule[0].lower()}{rule[1:]}"
     found = _at(loose, place["path"] if place else "")
@@ -66,6 +76,12 @@ def _bounds(kind: type, path: str) -> str | None:
             if low is not None and high is not None:
                 return f"{low:g}..{high:g}" if isinstance(low, float) else f"{low}..{high}"
     return None
+
+
+def _is_known(kind: type, path: str) -> bool:
+    """Whether a place is in the record: a name of the sender's may be made to look like one."""
+    first = _STEP.match(path)
+    return first is not None and first["name"] in {f.encode_name for f in msgspec.structs.fields(kind)}
 
 
 def _known(kind: type) -> str:

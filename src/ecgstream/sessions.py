@@ -1,9 +1,13 @@
 """The devices that are live, their sessions, and what ends one.
 
 A session ends when its device begins another or was silent for `SILENT_S` of its log's time (the time stamps of that
-partition's records, never the wall clock, so that reading a log again ends it at the same record). Another session's chunk
-begins it at once if it holds sample 0; otherwise it is a candidate, which takes over when `reassembly.HOLD_S` of its
-samples came with none of the present session between: one odd chunk ends nothing.
+partition's records, never the wall clock, so that reading a log again ends it at the same record). Another session's chunks
+are a candidate, which takes over when `reassembly.HOLD_S` of its samples came: one odd chunk ends nothing, be it a late
+repetition of an earlier session's first. A candidate that is seen from its sample 0 may have the present session's last chunks
+between its own, as long as these aren't `HOLD_S` of new samples themselves; one that is seen in its middle may not.
+
+A device of which nothing is known yet begins with the first session that is seen from its sample 0; where others were seen in
+their middle before, as when the log is read again, that one is a candidate, too.
 
 Known limit: a reader that begins within a session's first seconds and sees its first chunk late (a repetition, or
 one that others overtook) takes it for the session's beginning, and publishes its first windows again with a gap in
@@ -17,24 +21,42 @@ from collections.abc import Mapping
 from ecgstream.commits import Marks, committable
 from ecgstream.messages import Chunk
 from ecgstream.pieces import Counts, Ended, Event, Refusal, Source
-from ecgstream.reassembly import Stream
+from ecgstream.reassembly import HOLD_S, Stream
 
 SILENT_S = 120
+MAX_CANDIDATES = 2
 Partition = tuple[str, int]  # topic and number
 
 
 class Device:
-    """A live device: its session, perhaps a candidate for the next, and when it was last heard (ms, log time)."""
+    """A live device: its session, candidates for the next by their names, and when it was last heard (ms, log time)."""
 
-    __slots__ = ("candidate", "candidate_marks", "heard_ms", "marks", "partition", "stream")
+    __slots__ = ("candidates", "heard_ms", "marks", "partition", "stream")
 
     def __init__(self, partition: Partition, heard_ms: int) -> None:
         self.partition = partition
         self.heard_ms = heard_ms
         self.stream: Stream | None = None
         self.marks = Marks()
-        self.candidate: Stream | None = None
-        self.candidate_marks = Marks()
+        self.candidates: dict[str, Candidate] = {}
+
+
+class Candidate:
+    """A session that may be a device's next: its chunks wait in a stream that doesn't begin before `HOLD_S` of them."""
+
+    __slots__ = ("from_start", "marks", "present_samples", "stream")
+
+    def __init__(self, chunk: Chunk, counts: Counts, present_samples: int) -> None:
+        """`present_samples`: how many the present session had delivered by then."""
+        self.stream = Stream(chunk, counts)
+        self.stream.start = self.stream.expected = -1
+        self.marks = Marks()
+        self.from_start = chunk.first_sample == 0
+        self.present_samples = present_samples
+
+    def outlived(self, present: Stream) -> bool:
+        """Whether the present session went on for so long that this one was an odd chunk."""
+        return not self.from_start or present.delivered - self.present_samples >= HOLD_S * present.fs_hz
 
 
 class Sessions:
@@ -76,19 +98,13 @@ class Sessions:
         device.heard_ms = log_ms
         stream = device.stream
         if stream is not None and stream.session == chunk.session:
-            if device.candidate is not None:
-                self._drop_candidate(device, f"the session {stream.session!r} went on", refused)
             _push(stream, device.marks, chunk, source, events, refused)
-        elif (
-            chunk.first_sample == 0
-            and chunk.n_samples
-            and (device.candidate is None or device.candidate.session != chunk.session)
-        ):
-            self._drop_candidate(device, f"the session {chunk.session!r} began", refused)
-            self._replace(device, Stream(chunk, self.counts), Marks(), events, refused)
-            assert device.stream is not None
+            for candidate in [c for c in device.candidates.values() if c.outlived(stream)]:
+                _drop(device, candidate, f"the session {stream.session!r} went on", refused)
+        elif stream is None and not device.candidates and chunk.first_sample == 0 and chunk.n_samples:
+            device.stream = Stream(chunk, self.counts)
             _push(device.stream, device.marks, chunk, source, events, refused)
-        else:
+        elif chunk.n_samples:
             self._propose(device, chunk, source, events, refused)
 
     def sweep(self, events: list[Event], refused: list[Refusal]) -> None:
@@ -125,8 +141,7 @@ class Sessions:
                 continue
             if device.stream is not None:
                 wanted.append(device.marks.rewind(next_windows.get(device_id), device.stream.fs_hz))
-            if device.candidate is not None:
-                wanted.append(device.candidate_marks.rewind(None, device.candidate.fs_hz))
+            wanted += [c.marks.rewind(None, c.stream.fs_hz) for c in device.candidates.values()]
         return {
             partition: committable(offset, rewinds[partition]) for partition, offset in next_offsets.items()
         }
@@ -139,46 +154,40 @@ class Sessions:
         events: list[Event],
         refused: list[Refusal],
     ) -> None:
-        """A chunk from the middle of a session that isn't the present one."""
-        if chunk.n_samples == 0:
-            return
-        if device.candidate is not None and device.candidate.session != chunk.session:
-            self._drop_candidate(device, f"chunks of the session {chunk.session!r} came between", refused)
-        if device.candidate is None:
-            device.candidate, device.candidate_marks = Stream(chunk, self.counts), Marks()
+        """A chunk of a session that isn't the present one."""
+        candidate = device.candidates.get(chunk.session)
+        if candidate is None:
+            if len(device.candidates) >= MAX_CANDIDATES:
+                shortest = min(device.candidates.values(), key=lambda c: c.stream.held_samples)
+                _drop(device, shortest, f"chunks of the session {chunk.session!r} came", refused)
+            delivered = 0 if device.stream is None else device.stream.delivered
+            candidate = device.candidates[chunk.session] = Candidate(chunk, self.counts, delivered)
         pieces: list[Event] = []
-        _push(device.candidate, device.candidate_marks, chunk, source, pieces, refused)
-        if device.candidate.begun:
-            candidate, marks = device.candidate, device.candidate_marks
-            device.candidate = None
-            self._replace(device, candidate, marks, events, refused)
+        _push(candidate.stream, candidate.marks, chunk, source, pieces, refused)
+        if candidate.stream.begun:
+            del device.candidates[chunk.session]
+            if device.stream is not None:
+                _end(device.stream, events, refused)
+            device.stream, device.marks = candidate.stream, candidate.marks
+            for other in device.candidates.values():
+                other.present_samples = device.stream.delivered
             events.extend(pieces)
-
-    def _drop_candidate(self, device: Device, why: str, refused: list[Refusal]) -> None:
-        if device.candidate is None:
-            return
-        reason = (
-            f"session: {device.candidate.session!r} was seen in its middle and then given up, since {why}"
-        )
-        refused.extend(Refusal(held.source, reason) for held in device.candidate.held)
-        device.candidate = None
-
-    def _replace(
-        self,
-        device: Device,
-        stream: Stream,
-        marks: Marks,
-        events: list[Event],
-        refused: list[Refusal],
-    ) -> None:
-        if device.stream is not None:
-            _end(device.stream, events, refused)
-        device.stream, device.marks = stream, marks
 
     def _finish(self, device_id: str, events: list[Event], refused: list[Refusal]) -> None:
         device = self.devices.pop(device_id)
         if device.stream is not None:
             _end(device.stream, events, refused)
+        for candidate in device.candidates.values():
+            if candidate.from_start:
+                _end(candidate.stream, events, refused)
+
+
+def _drop(device: Device, candidate: Candidate, why: str, refused: list[Refusal]) -> None:
+    stream = candidate.stream
+    del device.candidates[stream.session]
+    seen = "in its beginning" if candidate.from_start else "in its middle"
+    reason = f"session: {stream.session!r} was seen {seen} and then given up, since {why}"
+    refused.extend(Refusal(held.source, reason) for held in stream.held)
 
 
 def _push(

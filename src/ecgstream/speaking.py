@@ -11,86 +11,25 @@ alert of its kind ended less than `refractory_s` ago. Nothing is muted in silenc
 long as any snooze does).
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from msgspec import Struct, field
-from msgspec.structs import replace
-
-from ecgstream import alerts
+from ecgstream import alerts, telling
 from ecgstream.alerts import LiveAlert, Stage
-from ecgstream.episodes import Episode, Input, advance
+from ecgstream.device_state import Moment, State, count, over, stand, stands
+from ecgstream.episodes import Episode
 from ecgstream.episodes import State as Phase
 from ecgstream.limits import Limits
-from ecgstream.messages import Alert, AlertState, Beat, Finding, Snooze, Strip
-from ecgstream.readings import Reading, Sign
-from ecgstream.tally import Tally
+from ecgstream.messages import Alert
 
-GROWING = ("ventricular_beats", "supraventricular_beats", "silent_s")
 LATE_S = 10.0
 DETECTION_DELAY_US = 2_000_000  # a beat that ends an event is known so much later
 KEEP_ENDED_S = 3600.0  # an ended alert can still be answered so long
-
-
-class State(Struct):
-    """All that is known of one device."""
-
-    device_id: str
-    session: str = ""
-    window: int = -1
-    end_us: int = 0
-    model: str = ""
-    seen_at_us: int = 0  # shell's clock: when it was last heard
-    lag_us: int | None = None  # least delay of arrival seen in this session
-    readable_since_us: int | None = None
-    last_beat_us: int | None = None
-    episodes: dict[str, Episode] = field(default_factory=dict)
-    alerts: dict[str, LiveAlert] = field(default_factory=dict)
-    snoozes: dict[str, Snooze] = field(default_factory=dict)
-    past: dict[str, int] = field(default_factory=dict)  # sessions that are over, and their last window
-    tally: Tally = field(default_factory=Tally)
-    parked: list[str] = field(default_factory=list)  # places of the last records that were parked
-    counts: dict[str, int] = field(default_factory=dict)  # what was ignored or held back, by cause
-
-
-def count(state: State, cause: str) -> None:
-    """Count something that was ignored or held back."""
-    state.counts[cause] = state.counts.get(cause, 0) + 1
-
-
-def stands(state: State, kind: str) -> bool:
-    """Whether an event of `kind` is open."""
-    episode = state.episodes.get(kind)
-    return episode is not None and episode.stands
-
-
-def stand(state: State, kind: str, since_us: int) -> None:
-    """Open an event that no finding shows."""
-    reading = Reading(kind, Sign.ON, since_us, since_us, complete=True)
-    advance(state.episodes.setdefault(kind, Episode()), Input.SUSTAINED, reading, max(0, state.window))
-
-
-def over(state: State, kind: str) -> None:
-    """End such an event."""
-    if kind in state.episodes:
-        advance(state.episodes[kind], Input.CLEARED, None, max(0, state.window))
 
 
 def is_forgotten(live: LiveAlert, event_us: int, limits: Limits) -> bool:
     """Whether an ended alert is too old to be answered or to count what comes back."""
     keep_s = max(KEEP_ENDED_S, limits.kinds[live.alert.kind].refractory_s)
     return live.stage is Stage.ENDED and event_us - live.ended_us > keep_s * 1e6
-
-
-class Moment(NamedTuple):
-    """One step of a device: event time, the shell's clock, what has just begun, and what showed it."""
-
-    event_us: int
-    now_us: int
-    begun: frozenset[str] = frozenset()
-    readings: Mapping[str, Reading] = MappingProxyType({})
-    finding: Finding | None = None
 
 
 def reconcile(state: State, limits: Limits, moment: Moment) -> list[Alert]:
@@ -109,21 +48,24 @@ def reconcile(state: State, limits: Limits, moment: Moment) -> list[Alert]:
             out += _hold_back(state, kind, mute, limits, event_us, is_edge=kind in begun)
         elif not episode.stands:
             if live is not None and live.is_open:
-                why = {"outcome": episode.outcome} | _burden(state, kind)
+                why = {"outcome": episode.outcome} | telling.burden(state, kind)
                 out += alerts.end(live, episode.until_us, event_us, limits.kinds[kind], why)
         elif live is None or live.stage is Stage.ENDED:
             if not _may_raise(episode, event_us):
                 continue
-            first = _first(state, kind, limits, moment, is_edge=kind in begun)
+            first = telling.first(state, kind, limits, moment, is_edge=kind in begun)
             state.alerts[kind], alert = alerts.raise_alert(first, now_us)
             episode.strip = None
             count(state, f"raised {kind}")
             out.append(alert)
         elif live.stage is Stage.LATCHED:
             latest = {"onset_us": episode.since_us, "window": episode.first_window}
+            telling.renew(state, live, limits, moment)
             out += alerts.come_back(live, event_us, now_us, limits.kinds[kind], latest)
-        elif finding is not None:
-            _grow(live, limits.kinds[kind].title, moment.readings.get(kind))
+        elif finding is None:
+            out += alerts.tell(live) if telling.renew(state, live, limits, moment) else []
+        else:
+            telling.grow(live, limits.kinds[kind].title, moment.readings.get(kind))
             out += alerts.see(live, finding)
     return out
 
@@ -190,97 +132,3 @@ def _stand_for_snoozes(state: State, event_us: int) -> frozenset[str]:
         stand(state, "snoozed", event_us)
         return frozenset({"snoozed"})
     return frozenset()
-
-
-def _first(state: State, kind: str, limits: Limits, moment: Moment, *, is_edge: bool) -> Alert:
-    """The first revision of an alert. An event that was muted until now takes the present window for its id."""
-    rule, episode, finding = limits.kinds[kind], state.episodes[kind], moment.finding
-    reading = moment.readings.get(kind)
-    window = episode.first_window if is_edge else max(0, state.window)
-    rate = None if reading is None or reading.rate_bpm is None else round(reading.rate_bpm, 1)
-    evidence = dict(reading.why) if reading is not None else {}
-    evidence |= _burden(state, kind)
-    if kind == "snoozed":
-        evidence |= {"snoozes": {k: {"until_us": s.until_us, "by": s.by} for k, s in state.snoozes.items()}}
-    if finding is not None:
-        evidence |= {"quality": str(finding.quality), "window": finding.window}
-    strip = _best_strip(episode, finding)
-    session = state.session or "none"
-    return Alert(
-        alert_id=alerts.alert_id(state.device_id, session, kind, window),
-        revision=0,
-        state=AlertState.RAISED,
-        device_id=state.device_id,
-        session=session,
-        kind=kind,
-        category=rule.category,
-        priority=rule.priority,
-        first_window=window,
-        onset_us=episode.since_us,
-        detected_us=moment.event_us,
-        heart_rate_bpm=rate if rate is not None else finding.heart_rate_bpm if finding is not None else None,
-        message=_message(rule.title, rate, evidence),
-        evidence=evidence,
-        beats=_beats(finding, strip),
-        strip=strip,
-        model=state.model,
-        configuration=limits.name,
-    )
-
-
-def _grow(live: LiveAlert, title: str, reading: Reading | None) -> None:
-    """Let the alert tell the most that its event has come to: a longer run, a longer silence. The next revision says so."""
-    evidence = live.alert.evidence
-    grown = {
-        name: value
-        for name, value in ({} if reading is None or reading.sign is not Sign.ON else reading.why).items()
-        if name in GROWING and value > evidence.get(name, 0)
-    }
-    if reading is not None and grown:
-        rate = live.alert.heart_rate_bpm if reading.rate_bpm is None else round(reading.rate_bpm, 1)
-        message = _message(title, rate if reading.rate_bpm is not None else None, evidence | grown)
-        live.alert = replace(live.alert, evidence=evidence | grown, heart_rate_bpm=rate, message=message)
-
-
-def _best_strip(episode: Episode, finding: Finding | None) -> Strip | None:
-    """The pending event's strip if it shows more of the onset than the finding's."""
-    now = None if finding is None else finding.signal
-    if now is None or (episode.strip is not None and now.start_us > episode.since_us):
-        return episode.strip
-    return now
-
-
-def _beats(finding: Finding | None, strip: Strip | None) -> list[Beat]:
-    if finding is None or strip is None:
-        return []
-    return [b for b in finding.beats if strip.start_us <= b.at_us <= strip.end_us]
-
-
-def _burden(state: State, kind: str) -> dict[str, Any]:
-    """The day's totals, for the kinds of which the burden matters."""
-    if kind not in ("af", "v-run"):
-        return {}
-    day = state.tally.last_hours(24)
-    if kind == "v-run":
-        return {"runs": day.runs, "couplets": day.couplets, "hours": len(state.tally.hours)}
-    share = day.af_s / day.readable_s if day.readable_s else None
-    return {"af_burden": share if share is None else round(share, 4), "readable_s": round(day.readable_s)}
-
-
-def _message(title: str, rate: float | None, evidence: dict[str, Any]) -> str:
-    parts = [title]
-    if rate is not None:
-        parts.append(f"{rate:.0f}/min")
-    said = {
-        "ventricular_beats": "{} ventricular beats",
-        "supraventricular_beats": "{} supraventricular beats",
-        "silent_s": "{} s without a beat",
-        "rr_s": "{} s between beats",
-        "share": "{:.1%} of beats",
-        "jump_s": "clock jumped by {} s",
-        "lag_s": "{} s late",
-        "refused": "{}",
-        "parked": "{}",
-    }
-    parts += [words.format(evidence[name]) for name, words in said.items() if evidence.get(name) is not None]
-    return ", ".join(parts)[:2000]

@@ -8,6 +8,7 @@ counts of couplets and runs; they raise nothing themselves.
 from msgspec import Struct, field
 
 from ecgstream.messages import Beat, Finding, Quality
+from ecgstream.readings import SAME_BEAT_US
 
 HOUR_US = 3_600_000_000
 HOURS = 24
@@ -44,6 +45,13 @@ class Tally(Struct):
                 setattr(total, name, getattr(total, name) + getattr(hour, name))
         return total
 
+    def move(self, by_us: int) -> None:
+        """Take part in a jump of the device's clock."""
+        self.beats_until_us += by_us
+        self.time_until_us += by_us
+        for hour in self.hours:
+            hour.start_us += by_us
+
 
 def add(tally: Tally, finding: Finding, in_af: bool) -> None:
     """Add what `finding` shows beyond what has been counted; `in_af`: an AF event was open up to it."""
@@ -60,7 +68,7 @@ def add(tally: Tally, finding: Finding, in_af: bool) -> None:
     tally.time_until_us = max(tally.time_until_us, finding.end_us)
     until_us = finding.end_us - CLASS_DELAY_US
     for beat in finding.beats:
-        if tally.beats_until_us < beat.at_us <= until_us:
+        if tally.beats_until_us + SAME_BEAT_US <= beat.at_us <= until_us:
             _count_beat(tally, hour, beat)
             tally.beats_until_us = beat.at_us
 

@@ -6,15 +6,27 @@ later and later after their signal, against the least delay of the session: so a
 device's clock and the broker's doesn't matter). Silence is no finding's to show; `ecgstream.watch.on_tick` sees it.
 """
 
+from ecgstream.device_state import State
 from ecgstream.limits import Thresholds
 from ecgstream.messages import Finding, Quality, Reason
 from ecgstream.readings import NO_CONTACT, Reading, Sign, present
-from ecgstream.speaking import State
 
 
-def readings(state: State, finding: Finding, limits: Thresholds, arrived_us: int | None) -> list[Reading]:
+def clock_jump_us(state: State, finding: Finding) -> int:
+    """By how much the device's clock has jumped before a finding that comes after those in `state`.
+
+    Within a session event time and window number run together. Between sessions anything may pass, but time doesn't go back.
+    """
+    if finding.session == state.session:
+        return finding.end_us - state.end_us - 1_000_000 * (finding.window - state.window)
+    return min(0, finding.start_us - state.end_us)
+
+
+def readings(
+    state: State, finding: Finding, limits: Thresholds, arrived_us: int | None, jump_us: int = 0
+) -> list[Reading]:
     """The technical readings of a finding that comes after those in `state`; notes its delay of arrival there."""
-    return [*_of_signal(finding), _clock(state, finding, limits), _lag(state, finding, limits, arrived_us)]
+    return [*_of_signal(finding), _clock(finding, limits, jump_us), _lag(state, finding, limits, arrived_us)]
 
 
 def _of_signal(finding: Finding) -> list[Reading]:
@@ -33,10 +45,8 @@ def _of_signal(finding: Finding) -> list[Reading]:
     ]
 
 
-def _clock(state: State, finding: Finding, limits: Thresholds) -> Reading:
-    end, jump_s = finding.end_us, 0.0
-    if state.window >= 0:
-        jump_s = (end - state.end_us) / 1e6 - (finding.window - state.window)
+def _clock(finding: Finding, limits: Thresholds, jump_us: int) -> Reading:
+    end, jump_s = finding.end_us, jump_us / 1e6
     sign = Sign.ON if abs(jump_s) > limits.clock_jump_s else Sign.OFF
     return Reading("clock-fault", sign, end, end, complete=True, why={"jump_s": round(jump_s, 3)})
 

@@ -1,31 +1,36 @@
 """The watch over one device: findings, silence and answers in, alert revisions out.
 
-`on_finding`, `on_tick`, `on_ack`, `on_snooze`, `on_settings` and `on_parked` change a device's `State` in place and give the
-revisions to publish. Nothing here reads a clock: event time comes with the findings; `now_us` is the shell's
+`on_finding`, `on_tick`, `on_ack`, `on_snooze`, `on_settings`, `on_failure` and `on_farewell` change a device's `State` in place and give
+the revisions to publish. Nothing here reads a clock: event time comes with the findings; `now_us` is the shell's
 clock, used for what waits on people (escalation, snoozes) and for a device's silence.
 
 Order. Findings of a session are taken in the order of their windows; one at or before the last window seen is a
 repeat or too late, changes nothing and is counted. So a stream that is read again, or by two readers in
-turn during a rebalance, gives the same alerts. A new session ends the old one's events.
+turn during a rebalance, gives the same alerts. A new session ends the old one's events; one that goes on after another is
+taken up again.
 
-What of all that stands may speak is told by `ecgstream.speaking`.
+Clock. All event time is the device's. When its clock jumps, what is remembered of the time before moves along, so that
+what comes counts as later, and as much later as it is.
+
+What of all that stands may speak is told by `ecgstream.speaking`, what is known of a device by `ecgstream.device_state`.
 """
 
 from collections.abc import Iterable, Iterator
 
-import msgspec
+from msgspec.structs import replace
 
 from ecgstream import alerts, tally, technical
 from ecgstream.alerts import Stage
+from ecgstream.device_state import Moment, State, count, move, over, stand, stands
 from ecgstream.episodes import Action, Episode, Input, advance, input_of
 from ecgstream.events import assess
 from ecgstream.limits import Limits
 from ecgstream.messages import Ack, Alert, AlertState, Finding, Quality, Reason, Snooze
 from ecgstream.readings import NO_CONTACT, Reading, Sight, Sign, present
-from ecgstream.speaking import Moment, State, count, is_forgotten, over, reconcile, stand, stands
+from ecgstream.speaking import is_forgotten, reconcile
 
 PAST_SESSIONS = 8
-PARKED = 16  # places remembered, to know a repeated one
+FAILURES = 16  # places remembered, to know a repeated one
 SILENT_CHECK_US = 10_000_000  # how often a silent device is looked at
 
 
@@ -33,17 +38,20 @@ def on_finding(
     state: State, finding: Finding, limits: Limits, now_us: int, arrived_us: int | None = None
 ) -> list[Alert]:
     """Take a finding; `arrived_us`: the time stamp of the record that brought it, where there is one."""
-    if finding.session in state.past:
+    if finding.window <= state.past.get(finding.session, -1):
         count(state, "finding of a past session")
         return []
     out: list[Alert] = []
+    jump_us = technical.clock_jump_us(state, finding)
     if finding.session != state.session:
         out += _new_session(state, finding, limits, now_us)
     elif finding.window <= state.window:
         count(state, "repeated finding")
         return []
+    if abs(jump_us) > limits.limits.clock_jump_s * 1e6:
+        move(state, jump_us)
     edges: set[str] = set()
-    readings = {r.kind: r for r in technical.readings(state, finding, limits.limits, arrived_us)}
+    readings = {r.kind: r for r in technical.readings(state, finding, limits.limits, arrived_us, jump_us)}
     _look(state, finding)
     sight = Sight(state.readable_since_us, state.last_beat_us)
     readings |= {r.kind: r for r in assess(finding, limits.limits, sight)}
@@ -107,15 +115,15 @@ def on_snooze(state: State, snooze: Snooze, limits: Limits, now_us: int) -> list
         return []
     until_us = min(snooze.until_us, now_us + round(limits.limits.max_snooze_s * 1e6))
     if until_us > now_us:
-        state.snoozes[snooze.kind] = msgspec.structs.replace(snooze, until_us=until_us)
+        state.snoozes[snooze.kind] = replace(snooze, until_us=until_us)
     else:
         state.snoozes.pop(snooze.kind, None)
     event_us = state.end_us + max(0, now_us - state.seen_at_us) if state.session else now_us
-    return reconcile(state, limits, Moment(event_us, now_us))
+    return reconcile(state, limits, Moment(event_us, now_us, cause=f"{snooze.kind} {snooze.at_us}"))
 
 
-def on_settings(state: State, refused: str | None, limits: Limits, now_us: int) -> list[Alert]:
-    """Show that new settings were taken (None) or why they were refused; the old ones stay in force."""
+def on_settings(state: State, refused: str | None, cause: str, limits: Limits, now_us: int) -> list[Alert]:
+    """Show that settings were taken (None) or why they were refused: then what was in force before stays so. `cause`: which settings."""
     event_us = state.end_us if state.session else now_us
     over(state, "settings-refused")
     if refused is None:
@@ -123,22 +131,40 @@ def on_settings(state: State, refused: str | None, limits: Limits, now_us: int) 
     stand(state, "settings-refused", event_us)
     why = Reading("settings-refused", Sign.ON, event_us, event_us, why={"refused": refused})
     begun = frozenset({"settings-refused"})
-    return reconcile(state, limits, Moment(event_us, now_us, begun, {"settings-refused": why}))
+    return reconcile(state, limits, Moment(event_us, now_us, begun, {"settings-refused": why}, cause=cause))
 
 
-def on_parked(state: State, at: str, reason: str, limits: Limits, now_us: int) -> list[Alert]:
-    """Tell that a record of this device was parked (`at` its place in the log); each place once."""
-    if at in state.parked:
-        count(state, "repeated parked record")
+def on_failure(
+    state: State, kind: str, at: str, why: dict[str, str], limits: Limits, now_us: int
+) -> list[Alert]:
+    """Tell that a record of this device was parked or an alert reached nobody (`at`: the record's place in the log); each place once."""
+    if at in state.failures:
+        count(state, f"repeated {kind}")
         return []
-    state.parked = [*state.parked, at][-PARKED:]
-    kind, event_us = "record-parked", state.end_us if state.session else now_us
+    state.failures = [*state.failures, at][-FAILURES:]
+    event_us = state.end_us if state.session else now_us
     stand(state, kind, event_us)
-    why = {"parked": f"{at}: {reason.removeprefix('parked: ')}"}
     reading = Reading(kind, Sign.ON, event_us, event_us, complete=True, why=why)
-    out = reconcile(state, limits, Moment(event_us, now_us, frozenset({kind}), {kind: reading}))
+    out = reconcile(state, limits, Moment(event_us, now_us, frozenset({kind}), {kind: reading}, cause=at))
     over(state, kind)  # a moment's event: what stays is the alert, until somebody answers
     return out + reconcile(state, limits, Moment(event_us, now_us))
+
+
+def on_farewell(state: State, limits: Limits, now_us: int) -> list[Alert]:
+    """End what is still open of a device that is about to be forgotten."""
+    event_us = state.end_us + max(0, now_us - state.seen_at_us)
+    return [
+        alert
+        for kind, live in state.alerts.items()
+        if live.stage is not Stage.ENDED
+        for alert in alerts.end(
+            live,
+            event_us,
+            event_us,
+            replace(limits.kinds[kind], latch=False),
+            {"outcome": "device forgotten"},
+        )
+    ]
 
 
 def next_due_us(state: State, limits: Limits, now_us: int) -> int:
@@ -186,11 +212,12 @@ def _new_session(state: State, finding: Finding, limits: Limits, now_us: int) ->
         for episode in state.episodes.values():
             advance(episode, Input.OVER, None, state.window)
         out = reconcile(state, limits, Moment(state.end_us, now_us))
-        state.past[state.session] = state.window
+        state.past |= {state.session: state.window}
         for session in list(state.past)[:-PAST_SESSIONS]:
             del state.past[session]
     state.session, state.window, state.lag_us = finding.session, -1, None
     state.readable_since_us = state.last_beat_us = None
+    state.past.pop(finding.session, None)
     return out
 
 

@@ -36,7 +36,8 @@ def supervise(
                     workers[k], begun[k] = subprocess.Popen(command, start_new_session=True), now
             elif (ended := worker.poll()) is not None:
                 if ended == USAGE:
-                    code = USAGE
+                    code, workers[k] = USAGE, None
+                    continue
                 if now - begun[k] >= SETTLED_S:
                     pauses[k] = first_pause_s
                 log.warning("worker died", worker=k, code=ended, again_in_s=pauses[k])
@@ -47,7 +48,8 @@ def supervise(
     for worker in running:
         if worker.poll() is None:
             worker.send_signal(signal.SIGTERM)
-    return max([code, *(_ended(worker) for worker in running)])
+    ends = [_ended(worker) for worker in running]
+    return code or max(ends, default=0)
 
 
 def _ended(worker: subprocess.Popen[bytes]) -> int:

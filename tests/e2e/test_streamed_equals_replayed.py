@@ -33,7 +33,7 @@ def in_turn(recordings: dict[str, Recording]) -> Iterator[Raw]:
             made = next(streams[name], None)
             if made is None:
                 del streams[name]
-                made = chunk(0, [0], device_id=name, session="over")
+                made = chunk(10**6, [0] * 1000, device_id=name, session="over")
             yield raw(made)
 
 

@@ -115,6 +115,27 @@ async def test_settings_of_a_device_hold_after_a_restart_and_bad_ones_are_refuse
     assert ward.of("vt") == []
 
 
+async def test_settings_that_a_new_table_refuses_stop_nobody(ward: Ward) -> None:
+    table = load_limits()
+    stricter = msgspec.structs.replace(
+        table, limits=msgspec.structs.replace(table.limits, extreme_tachycardia_bpm=130.0)
+    )
+    async with ward.alerting(table):
+        await ward.say(
+            ward.topics.device_settings, DeviceSettings(device_id="chest-7", limits={"high_rate_bpm": 135.0})
+        )
+        await ward.send(FINDINGS[:MIDDLE])
+        await ward.until(lambda: ward.of("vt"))
+    assert ward.of("settings-refused") == []
+    async with ward.alerting(stricter):
+        await ward.until(lambda: ward.has("settings-refused", AlertState.RAISED))
+        await ward.send(FINDINGS[MIDDLE:])
+        await ward.until(lambda: any(a.end_us is not None for a in ward.of("vt")))
+    assert "limits.high_rate_bpm: 135 must be below" in ward.of("settings-refused")[0].message
+    async with ward.alerting(table):
+        await ward.until(lambda: ward.has("settings-refused", AlertState.ENDED))
+
+
 async def test_a_snooze_is_shown_and_holds_back(ward: Ward) -> None:
     order = Snooze(device_id="chest-7", kind="vt", until_us=2**52, by="N. B", at_us=1)
     async with ward.alerting():

@@ -39,14 +39,23 @@ async def reading(servers: str, topics: Topics) -> AsyncIterator[tuple[KafkaFeed
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def send(servers: str, records: list[tuple[str, Any, str]]) -> None:
+@contextlib.asynccontextmanager
+async def started(servers: str) -> AsyncIterator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(bootstrap_servers=servers)
     await producer.start()
-    for topic, record, content_type in records:
-        value = record if isinstance(record, bytes) else encode(record, content_type)
-        key = b"x" if isinstance(record, bytes) else record.device_id.encode()
-        await producer.send_and_wait(topic, value, key=key, headers=[("content-type", content_type.encode())])
-    await producer.stop()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def send(servers: str, records: list[tuple[str, Any, str]]) -> None:
+    async with started(servers) as producer:
+        for topic, record, content_type in records:
+            value = record if isinstance(record, bytes) else encode(record, content_type)
+            key = b"x" if isinstance(record, bytes) else record.device_id.encode()
+            headers = [("content-type", content_type.encode())]
+            await producer.send_and_wait(topic, value, key=key, headers=headers)
 
 
 async def read(servers: str, topic: str, count: int) -> list[Any]:
@@ -81,10 +90,11 @@ async def test_it_rebuilds_hears_answers_and_begins_again(bootstrap_servers: str
         await until(
             lambda: len(desk.store.inbox()) == 2 and "bed-02" in desk.ward.devices, "the live records"
         )
-        ack = Ack(alert_id="old", device_id="bed-01", by="anna", at_us=now, note="seen")
+        answered_us = time.time_ns() // 1000
+        ack = Ack(alert_id="old", device_id="bed-01", by="anna", at_us=answered_us, note="seen")
         await feed.answer(ack)
         await feed.answer(Snooze(device_id="bed-01", kind="af", until_us=now, by="anna", at_us=now))
-        await feed.answer(DeviceSettings(device_id="bed-01", limits={"pause_s": 4.0}))
+        await feed.answer(DeviceSettings(device_id="bed-01", limits={"pause_s": 3.5}))
         assert await feed.audit(AuditEntry(at_us=now, actor="anna", action="acknowledge"))
         await until(
             lambda: desk.inbox()[-1]["pending"] is not None or desk.inbox()[0]["pending"] is not None,
@@ -102,7 +112,26 @@ async def test_it_rebuilds_hears_answers_and_begins_again(bootstrap_servers: str
         known = desk.store.get("old")
         assert known is not None
         assert known.acknowledgement is not None
-        assert desk.store.acks("old") == [{"by": "anna", "at_us": now, "note": "seen"}]
+        assert desk.store.acks(known) == [{"by": "anna", "at_us": answered_us, "note": "seen"}]
+
+
+async def test_one_record_ends_nothing_and_settings_can_be_taken_away(
+    bootstrap_servers: str, topic_prefix: str
+) -> None:
+    topics = Topics(topic_prefix)
+    await create({"bootstrap_servers": bootstrap_servers}, topics, 1)
+    own = encode(DeviceSettings(device_id="bed-01", limits={"pause_s": 3.5}), JSON)
+    answer = encode(Ack(alert_id="a", device_id="bed-07", by="anna", at_us=2**52), JSON)
+    async with started(bootstrap_servers) as producer:
+        await producer.send_and_wait(topics.acks, answer, key=b"bed-07", headers=[("content-type", None)])
+        await producer.send_and_wait(topics.alerts, encode(alert("a")), key=b"bed-07")
+        await producer.send_and_wait(topics.device_settings, own, key=b"bed-01")
+        async with reading(bootstrap_servers, topics) as (_, desk):
+            await until(lambda: "bed-01" in desk.settings, "the settings")
+            await until(lambda: [a["pending"] is not None for a in desk.inbox()] == [True], "the answer")
+            await producer.send_and_wait(topics.device_settings, None, key=b"bed-01")
+            await until(lambda: not desk.settings, "the settings to be taken away")
+            assert (desk.undecodable, desk.failed) == (0, 0)
 
 
 async def test_a_broker_that_is_not_there_is_said_to_be_lost() -> None:

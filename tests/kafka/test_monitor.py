@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from prometheus_client import generate_latest
 
 from ecgstream.codec import encode
 from ecgstream.messages import Chunk, Finding
@@ -24,11 +25,11 @@ GOOD: dict[str, Any] = {
 
 
 def cut(device_id: str, seconds: int, seed: int = 0, chunk_s: int = 1) -> list[Chunk]:
-    """A device's chunks, and the first of another session, which ends the one before."""
+    """A device's chunks, and ten seconds in the middle of another session, which end the one before and tell nothing."""
     samples = ecg(FS * seconds, FS, seed)
     n = FS * chunk_s
     made = [chunk(at, samples[at : at + n], device_id=device_id) for at in range(0, len(samples), n)]
-    return [*made, chunk(0, [0], device_id=device_id, session="over")]
+    return [*made, chunk(10**6, [0] * 10 * FS, device_id=device_id, session="over")]
 
 
 def offline(chunks: list[Chunk]) -> dict[tuple[str, str, int], Finding]:
@@ -74,8 +75,12 @@ BROKEN: list[tuple[str, Raw]] = [
     ("start_us: 5 would put sample 0 of the session before 1970", broken(start_us=5, first_sample=10**6)),
     ("start_us: -1 is outside", broken(start_us=-1)),
     ("v: 2 is outside 1..1", broken(v=2)),
-    ("rate: unknown field", broken(rate=250)),
+    ("value: unknown field 'rate'", broken(rate=250)),
     ("lead_off: 'no' is of type str", broken(lead_off="no")),
+    ("value: nested too deeply", (b"bad", b'{"device_id":' + b"[" * 3000 + b"]" * 3000 + b"}", [])),
+    ("value: nested too deeply", (b"bad", b"\x81\xa1v" + b"\x91" * 3000 + b"\xc0", [])),
+    ("device_id: 'bad\\n' has characters", broken(device_id="bad\n")),
+    ("lead: 'I\\x1b[31m' has characters", broken(lead="I\x1b[31m")),
     ("value: 4109 bytes for 3 samples", (b"bad", (broken()[1] or b"").ljust(4109), [])),
 ]  # fmt: skip
 # Broken only beside another: the good one goes first.
@@ -98,7 +103,7 @@ async def test_broken_records_go_to_the_dead_letters_and_harm_nobody(
     records: list[Raw] = [raw(c) for c in chunks[:5]]
     for k, c in enumerate(chunks[5:]):
         records += [record for _, record in kinds[k : k + 1]] + [raw(c)]
-    assert len(kinds) == 31 < len(chunks[5:])
+    assert len(kinds) == 35 < len(chunks[5:])
     async with monitoring(bootstrap_servers, topics):
         await publish(bootstrap_servers, topics.samples, records)
         expected = offline(chunks)
@@ -113,6 +118,33 @@ async def test_broken_records_go_to_the_dead_letters_and_harm_nobody(
         assert reason in letter.reason
         assert letter.topic == topics.samples
         assert letter.offset >= 0
+
+
+async def test_logs_and_metrics_hold_no_word_of_the_senders(
+    bootstrap_servers: str, topics: Topics, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "Mueller"
+    value = broken()[1]
+    records: list[Raw] = [
+        (f"{name}, Hans 1954-03-02".encode(), value, []),
+        (b"bad\nFAKE [critical] all is well\x1b[31m", value, []),
+        broken(Mueller=1),
+        broken(**{f"{name}, Hans": 1}),
+        broken(lead=f"{name}, Hans 1954-03-02"),
+        broken(device_id=f"{name}, Hans"),
+    ]
+    async with monitoring(bootstrap_servers, topics):
+        await publish(bootstrap_servers, topics.samples, records)
+        letters = await letters_until(bootstrap_servers, topics, len(records))
+    logged = capsys.readouterr()
+    assert (logged.out + logged.err).count("dead letter") == len(records) == len(letters)
+    for said in (logged.out, logged.err, generate_latest().decode()):
+        assert name not in said
+        assert "FAKE" not in said
+        assert "\x1b" not in said
+    assert [letter.key for letter in letters if letter.key == records[0][0]], (
+        "a letter holds the record as it came"
+    )
 
 
 async def test_json_without_headers_is_taken_as_msgpack_is(bootstrap_servers: str, topics: Topics) -> None:

@@ -32,7 +32,7 @@ class Poisoned(Memoryless):
 def cut(device_id: str, seed: int) -> list[Chunk]:
     samples = ecg(FS * 100, FS, seed)
     made = [chunk(at, samples[at : at + FS], device_id=device_id) for at in range(0, len(samples), FS)]
-    return [*made, chunk(0, [0], device_id=device_id, session="over")]
+    return [*made, chunk(10**6, [0] * 10 * FS, device_id=device_id, session="over")]
 
 
 def is_poison(record: Chunk) -> bool:

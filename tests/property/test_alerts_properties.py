@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinical import at, beats, stream, unreadable
+from ecgstream.device_state import State
 from ecgstream.limits import load_limits
 from ecgstream.messages import Ack, Alert, AlertState, Finding, Reason
-from ecgstream.speaking import State
 from ecgstream.watch import on_ack, on_finding, on_tick
 
 LIMITS = load_limits()

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from clinical import ORGANISED, at, beats, finding, stream, unreadable
+from ecgstream.device_state import State
 from ecgstream.limits import Limits, for_device, load_limits
 from ecgstream.messages import Ack, Alert, AlertState, DeviceSettings, Finding, KindSettings, Reason, Snooze
-from ecgstream.speaking import State
 from ecgstream.watch import on_ack, on_finding, on_settings, on_snooze, on_tick, over_findings
 
 LIMITS = load_limits()
@@ -143,7 +143,32 @@ def test_an_unanswered_alert_whose_event_comes_back_is_raised_again() -> None:
     alerts = of(watch(State("chest-7"), stream(heart, 220)), "vt")
     assert len({a.alert_id for a in alerts}) == 1
     assert states(alerts).count("raised") == 2
-    assert alerts[-1].evidence["held_back"]["recurrences"] == 1
+    assert alerts[-1].evidence["recurrences"] == 1
+
+
+def test_an_unanswered_alert_whose_event_is_soon_back_stands_again_without_being_raised() -> None:
+    state, seen = State("chest-7"), list[Alert]()
+    heart = beats(("N", 0.8, 37), ("V", 0.4, 20), ("N", 0.8, 25), ("V", 0.4, 600))
+    for f in stream(heart, 120):
+        seen += on_finding(state, f, LIMITS, f.end_us) + on_tick(state, LIMITS, f.end_us)
+    vt = of(seen, "vt")
+    assert states(vt).count("raised") == 1
+    over = next(a for a in vt if a.end_us is not None)
+    again = vt[vt.index(over) + 1]
+    assert (over.evidence["latched"], again.evidence["latched"], again.end_us) == (True, False, None)
+    answered = on_ack(state, ack(again, 121))
+    assert [(str(a.state), a.end_us) for a in answered] == [("acknowledged", None)]
+
+
+def test_only_the_revision_that_escalates_says_so() -> None:
+    state, out = State("chest-7"), list[Alert]()
+    heart = beats(("N", 0.8, 37), ("V", 0.4, 400), ("N", 0.8, 60))
+    for f in stream(heart, 240):
+        out += on_finding(state, f, LIMITS, f.end_us) + on_tick(state, LIMITS, f.end_us)
+    vt = of(out, "vt")
+    escalations = [a.escalations for a in vt if a.state is AlertState.ESCALATED]
+    assert escalations == list(range(1, LIMITS.kinds["vt"].escalate_times + 1))
+    assert (vt[-1].state, vt[-1].escalations) == (AlertState.UPDATED, escalations[-1]), "its end"
 
 
 def test_after_an_answer_the_next_event_is_a_new_alert() -> None:
@@ -225,10 +250,10 @@ def test_a_kind_switched_off_is_counted() -> None:
 def test_refused_settings_are_shown_until_good_ones_come() -> None:
     state = State("chest-7")
     watch(state, stream(VT, 10))
-    out = on_settings(state, "limits.x: no such limit", LIMITS, at(11))
+    out = on_settings(state, "limits.x: no such limit", "settings[0]@1", LIMITS, at(11))
     assert (out[0].kind, out[0].state) == ("settings-refused", "raised")
     assert "limits.x: no such limit" in out[0].message
-    assert states(on_settings(state, None, LIMITS, at(12))) == ["ended"]
+    assert states(on_settings(state, None, "settings[0]@2", LIMITS, at(12))) == ["ended"]
 
 
 def test_a_gap_opens_nothing_and_does_not_make_a_pause() -> None:
@@ -253,8 +278,8 @@ def test_a_new_session_ends_what_the_old_one_left_open() -> None:
     new = [finding(k, [], session="b", start_us=at(100), end_us=at(101 + k)) for k in range(3)]
     alerts = watch(state, new)
     assert of(alerts, "vt")[0].evidence["outcome"] == "session over"
-    assert watch(state, stream(VT, 60)) == []
-    assert state.counts["finding of a past session"] == 60
+    assert watch(state, stream(VT, 45)) == []
+    assert state.counts["finding of a past session"] == 45
 
 
 def test_clock_fault_and_lag_are_technical_alerts() -> None:

@@ -1,5 +1,8 @@
 """Ways to break the console or to get it to break others: each is refused."""
 
+import re
+from typing import Any
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -107,6 +110,21 @@ def test_22_a_flood(client: TestClient) -> None:
     assert any(client.get("/healthz").status_code == 429 for _ in range(3000))
 
 
+def test_a_flood_of_changes_or_exports_is_refused_and_noted(client: TestClient, feed: MemoryFeed) -> None:
+    headers = enter(client, "anna")
+    codes = [client.post(ACK, json={"note": str(i)}, headers=headers).status_code for i in range(70)]
+    assert codes[0] == 202
+    assert codes[-1] == 429
+    assert len(feed.answers) == codes.count(202)
+    noted = [e for e in state(client).audit.recent if (e.action, e.outcome) == ("acknowledge", "rate")]
+    assert len(noted) == codes.count(429)
+    assert {(e.actor, e.target) for e in noted} == {("anna", "a1")}
+    exports = [client.get("/api/history?format=csv").status_code for _ in range(12)]
+    outcomes = [e.outcome for e in state(client).audit.recent if e.action == "export"]
+    assert outcomes == ["ok" if code == 200 else "rate" for code in exports]
+    assert exports[-1] == 429
+
+
 def test_23_formulas_in_an_export(client: TestClient) -> None:
     state(client).desk.take_alert(alert("a2", message='=HYPERLINK("http://evil.example")'), 1)
     enter(client, "vera")
@@ -127,6 +145,36 @@ def test_24_an_answer_to_an_unknown_alert_or_device(client: TestClient, feed: Me
     )
     long = {"kind": "af", "seconds": 10**9}
     assert client.post("/api/devices/bed-07/snooze", json=long, headers=headers).status_code == 400
+    assert not feed.answers
+
+
+@pytest.mark.parametrize("kind", ["snoozed", "nonsense"])
+def test_a_snooze_that_alerting_would_ignore_is_refused(
+    client: TestClient, feed: MemoryFeed, kind: str
+) -> None:
+    headers = enter(client, "anna")
+    answer = client.post("/api/devices/bed-07/snooze", json={"kind": kind, "seconds": 60}, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(f"kind: '{kind}'")
+    assert not feed.answers
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"limits": {"high_rate_bpm": 9999}}, r"limits\.high_rate_bpm: 9999 "),
+        ({"limits": {"high_rate_bpm": 20}}, r"limits\.low_rate_bpm: \d+ must be below limits\.high_rate_bpm \(20\)"),
+        ({"limits": {"colour": 1}}, r"limits\.colour: "),
+        ({"kinds": {"colour": {"enabled": False}}}, r"kinds\.colour: "),
+    ],
+)  # fmt: skip
+def test_settings_that_alerting_would_refuse_are_refused(
+    client: TestClient, feed: MemoryFeed, body: dict[str, Any], named: str
+) -> None:
+    headers = enter(client, "carl")
+    answer = client.post("/api/devices/bed-07/settings", json=body, headers=headers)
+    assert answer.status_code == 400
+    assert re.match(named, answer.json()["error"])
     assert not feed.answers
 
 

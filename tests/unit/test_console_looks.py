@@ -6,7 +6,7 @@ import re
 import pytest
 
 from ecgstream.console import pages
-from ecgstream.console.ward import RHYTHMS
+from ecgstream.console.trend import RHYTHMS
 from ecgstream.limits import KINDS
 from ecgstream.messages import AlertState, Reason
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from console_calls import ACK, BASE
 from console_ward import PASSWORDS, SECRET, alert
+from ecgstream.cli import app
 from ecgstream.console.app import create_app
 from ecgstream.console.auth import Role, Sessions, User, Users, parse_users, user_line
 from ecgstream.console.feed import MemoryFeed
@@ -50,10 +52,21 @@ def test_a_short_secret_or_a_wrong_users_file_is_refused(tmp_path: Path) -> None
         user_line("anna", "view", "short")
 
 
+def test_a_wrong_alarm_table_is_named_in_a_line(tmp_path: Path) -> None:
+    wrong = tmp_path / "alarms.yaml"
+    wrong.write_text("name: mine\n", encoding="utf-8")
+    missing = tmp_path / "none.yaml"
+    for path, named in ((wrong, f"serve: {wrong}: "), (missing, "serve: alarms: ")):
+        answer = CliRunner().invoke(app, ["serve", "--alarms", str(path)])
+        assert (answer.exit_code, answer.output.count("\n")) == (2, 1)
+        assert answer.output.startswith(named)
+        assert str(path) in answer.output
+
+
 def test_without_sign_in_the_cookie_is_not_asked_but_the_token_is(feed: MemoryFeed) -> None:
-    app = create_app(load_console_settings({}), feed)
-    with TestClient(app, base_url=BASE) as client:
-        app.state.desk.take_alert(alert("a1"), 1)
+    console = create_app(load_console_settings({}), feed)
+    with TestClient(console, base_url=BASE) as client:
+        console.state.desk.take_alert(alert("a1"), 1)
         assert client.get("/api/alerts").status_code == 200
         assert client.post(ACK, json={}).status_code == 403
         token = client.get("/api/me").json()["csrf"]

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from clinical import at, beats, finding, unreadable
+from ecgstream.device_state import State
 from ecgstream.events import assess
 from ecgstream.limits import load_limits
 from ecgstream.messages import Quality, Reason
 from ecgstream.readings import Reading, Sight, Sign
-from ecgstream.speaking import State
 from ecgstream.technical import readings as technical
 
 LIMITS = load_limits().limits

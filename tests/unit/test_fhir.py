@@ -4,10 +4,10 @@ import json
 import re
 
 from clinical import at, beats, stream
+from ecgstream.device_state import State
 from ecgstream.fhir import bundle
 from ecgstream.limits import load_limits
 from ecgstream.messages import Ack, Alert
-from ecgstream.speaking import State
 from ecgstream.watch import on_ack, on_finding
 
 VT = beats(("N", 0.8, 50), ("V", 0.35, 20), ("N", 0.8, 60))

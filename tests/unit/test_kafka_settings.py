@@ -81,16 +81,28 @@ def test_variables_of_others_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({"security_protocol": "TLS"}, "ECGSTREAM_SECURITY_PROTOCOL: .*'SASL_SSL'"),
+        ({"security_protocol": "TLS"}, "ECGSTREAM_SECURITY_PROTOCOL: 'TLS': .*'SASL_SSL'"),
+        ({"ssl_check_hostname": "maybe"}, "ECGSTREAM_SSL_CHECK_HOSTNAME: 'maybe': "),
         ({"bootstrap_servers": ""}, "ECGSTREAM_BOOTSTRAP_SERVERS: "),
+        ({"bootstrap_servers": "a:1,b"}, "ECGSTREAM_BOOTSTRAP_SERVERS: 'a:1,b': expected host:port"),
+        ({"bootstrap_servers": "a:1,"}, "ECGSTREAM_BOOTSTRAP_SERVERS: 'a:1,': "),
+        ({"bootstrap_servers": "localhost:abc"}, "ECGSTREAM_BOOTSTRAP_SERVERS: 'localhost:abc': "),
+        ({"bootstrap_servers": "localhost:0"}, "ECGSTREAM_BOOTSTRAP_SERVERS: 'localhost:0': "),
+        ({"bootstrap_servers": "localhost:99999"}, "ECGSTREAM_BOOTSTRAP_SERVERS: 'localhost:99999': "),
         ({"topic_prefix": "ecg/"}, "ECGSTREAM_TOPIC_PREFIX: "),
-        ({"security_protocol": "SASL_SSL"}, "sasl_username: needed"),
+        ({"security_protocol": "SASL_SSL"}, "ECGSTREAM_SASL_USERNAME: needed"),
         (
             {"security_protocol": "SASL_SSL", "sasl_username": "m"},
-            "sasl_password or sasl_password_file: needed",
+            "ECGSTREAM_SASL_PASSWORD or its _FILE: needed",
         ),
-        ({"sasl_username": "m"}, "sasl_username: security_protocol PLAINTEXT doesn't use it"),
-        ({"ssl_key_file": "key.pem"}, "ssl_certificate_file and ssl_key_file"),
+        (
+            {"sasl_username": "m"},
+            "ECGSTREAM_SASL_USERNAME: ECGSTREAM_SECURITY_PROTOCOL=PLAINTEXT doesn't use it",
+        ),
+        (
+            {"security_protocol": "SSL", "ssl_key_file": "key.pem"},
+            "ECGSTREAM_SSL_CERTIFICATE_FILE and ECGSTREAM_SSL_KEY_FILE: one is of no use",
+        ),
         (
             {
                 "security_protocol": "SASL_PLAINTEXT",
@@ -118,12 +130,47 @@ def test_what_cannot_be_is_refused(values: dict[str, str], complaint: str) -> No
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "idle",
+    [
+        {"sasl_password": "s"},
+        {"sasl_password_file": "f"},
+        {"ssl_ca_file": "f"},
+        {"ssl_certificate_file": "f", "ssl_key_file": "f"},
+        {"ssl_key_password": "s"},
+        {"ssl_key_password_file": "f"},
+    ],
+)
+def test_what_the_protocol_does_not_use_is_refused_not_ignored(idle: dict[str, str]) -> None:
+    """Whoever sets it believes in a protection that isn't there."""
+    name = next(iter(idle))
+    with pytest.raises(InvalidSettings, match=f"ECGSTREAM_{name.upper()}: .*=PLAINTEXT doesn't use it"):
+        load_settings(None, **idle)
+    if name.startswith("ssl"):
+        login = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "m", "sasl_password": "s"}
+        with pytest.raises(InvalidSettings, match="=SASL_PLAINTEXT doesn't use it"):
+            load_settings(None, **login, **idle)
+        load_settings(None, **login | {"security_protocol": "SASL_SSL"}, **idle)
+    else:
+        with pytest.raises(InvalidSettings, match="=SSL doesn't use it"):
+            load_settings(None, security_protocol="SSL", **idle)
+
+
+@pytest.mark.parametrize(
+    "servers", ["a:1", "a:1, b:2", "kafka-1.ward.example:9093,[::1]:9092", "10.0.0.7:65535"]
+)
+def test_addresses_of_brokers(servers: str) -> None:
+    assert load_settings(bootstrap_servers=servers).bootstrap_servers == servers
+
+
 def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECGSTREAM_SASL_PASSWORD", "open sesame")
     monkeypatch.setenv("ECGSTREAM_SASL_USERNAME", "monitor")
-    with pytest.raises(InvalidSettings) as caught:
-        load_settings()
-    assert "sesame" not in str(caught.value)
+    for protocol in ("PLAINTEXT", "SSL", "sesame?"):
+        monkeypatch.setenv("ECGSTREAM_SECURITY_PROTOCOL", protocol)
+        with pytest.raises(InvalidSettings) as caught:
+            load_settings(sasl_pasword="open sesame")
+        assert "open sesame" not in str(caught.value)
     monkeypatch.setenv("ECGSTREAM_SECURITY_PROTOCOL", "SASL_SSL")
     assert "sesame" not in repr(load_settings())
 
@@ -138,6 +185,9 @@ def test_password_from_a_file(tmp_path: Path) -> None:
     assert options["ssl_context"].check_hostname
     file.unlink()
     with pytest.raises(InvalidSettings, match=r"ECGSTREAM_SASL_PASSWORD_FILE: .*No such file"):
+        client_options(settings)
+    file.write_bytes(b"\xff")
+    with pytest.raises(InvalidSettings, match=r"ECGSTREAM_SASL_PASSWORD_FILE: .*is no UTF-8 text"):
         client_options(settings)
 
 

@@ -79,4 +79,4 @@ def test_a_gateway_may_write_its_own_topic_and_nothing_else() -> None:
     given = [g for g in grants(TOPICS) if g.role == "gateway-acme"]
     assert [(g.operation, g.resource, g.name) for g in given] == [("WRITE", "topic", "ecg.samples.acme")]
     writers = {g.role for g in grants(TOPICS) if g.operation == "WRITE" and g.name == "ecg.alerts"}
-    assert writers == {"alerting", "notify"}
+    assert writers == {"alerting"}

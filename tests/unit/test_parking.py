@@ -14,7 +14,7 @@ def offsets(portions: list[list[ConsumerRecord[bytes, bytes]]]) -> list[list[tup
 
 
 def parking() -> Parking:
-    return Parking({}, "g")
+    return Parking({}, "g", 4000)
 
 
 def test_after_a_batch_that_raised_its_records_come_one_by_one_and_the_others_together() -> None:

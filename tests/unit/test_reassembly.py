@@ -3,12 +3,13 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from ecgstream.messages import Chunk
 from ecgstream.pieces import Counts, Ended, Event, Piece, Refusal
 from ecgstream.reassembly import Stream
 from ecgstream.replay import Place
-from ecgstream.sessions import Sessions
+from ecgstream.sessions import MAX_CANDIDATES, Sessions
 from logs import chunk
 
 
@@ -133,9 +134,77 @@ def test_a_first_chunk_that_comes_again_to_who_begins_later_does_not_set_the_pla
     assert stream.counts.late == 1
 
 
-def test_a_new_session_ends_the_one_before() -> None:
-    events, _ = push(Sessions(4), (seconds(0, 1), Place(0)), (seconds(0, 1, session="t"), Place(1)))
-    assert [type(e) for e in events] == [Piece, Ended, Piece]
+def logged(*chunks: Chunk) -> list[tuple[Chunk, Place]]:
+    return [(c, Place(k)) for k, c in enumerate(chunks)]
+
+
+def of_session(session: str, events: list[Event]) -> list[int]:
+    return samples_of([e for e in events if e.session == session])
+
+
+def test_a_new_session_ends_the_one_before_once_it_is_no_odd_chunk() -> None:
+    new = [seconds(k, 1, session="t") for k in range(10)]
+    sessions = Sessions(4)
+    events, refused = push(sessions, *logged(seconds(0, 1), *new[:9]))
+    assert [type(e) for e in events] == [Piece]
+    more, _ = push(sessions, *logged(*new[9:]))
+    assert more[0] == Ended("d", "s")
+    assert of_session("t", more) == list(range(1000))
+    assert not refused
+
+
+@pytest.mark.parametrize(
+    "stray", [seconds(0, 1, session="t"), seconds(0, 5, session="t"), chunk(0, [7], session="t")]
+)
+def test_an_odd_first_chunk_of_another_session_ends_nothing(stray: Chunk) -> None:
+    events, refused = push(
+        Sessions(4),
+        *logged(*(seconds(k, 1) for k in range(20)), stray, *(seconds(k, 1) for k in range(20, 40))),
+    )
+    assert of_session("s", events) == list(range(4000))
+    assert not any(isinstance(e, Ended) for e in events)
+    assert ["session: 't' was seen in its beginning and then given up" in r.reason for r in refused] == [True]
+
+
+def test_the_last_chunks_of_the_session_before_may_come_between_those_of_a_new_one() -> None:
+    late = [seconds(k, 1) for k in range(5, 10)]
+    new = [seconds(k, 1, session="t") for k in range(10)]
+    in_turn = [c for pair in zip(late, new, strict=False) for c in pair]
+    events, refused = push(Sessions(4), *logged(*(seconds(k, 1) for k in range(5)), *in_turn, *new[5:]))
+    assert of_session("s", events) == list(range(1000))
+    assert of_session("t", events) == list(range(1000))
+    assert not refused
+
+
+def test_a_short_session_is_told_when_its_device_falls_silent() -> None:
+    sessions = Sessions(4)
+    push(sessions, *logged(seconds(0, 3), seconds(0, 2, session="t")))
+    events: list[Event] = []
+    sessions.end_all(events, [])
+    assert [e for e in events if isinstance(e, Ended)] == [Ended("d", "s"), Ended("d", "t")]
+    assert of_session("t", events) == list(range(200))
+
+
+def test_who_begins_to_read_beside_an_odd_chunk_loses_nothing_of_the_session() -> None:
+    around = [
+        seconds(50, 1),
+        seconds(51, 1),
+        seconds(0, 1, session="t"),
+        *(seconds(k, 1) for k in range(52, 70)),
+    ]
+    for first in range(3):
+        events, _ = push(Sessions(4), *logged(*around[first:]))
+        assert of_session("s", events) == list(range(5000 + 100 * min(first, 2), 7000))
+
+
+def test_what_waits_of_other_sessions_is_bounded() -> None:
+    sessions = Sessions(4)
+    events, refused = push(
+        sessions, *logged(seconds(0, 1), *(seconds(0, 1, session=f"s{k}") for k in range(100)), seconds(1, 1))
+    )
+    assert of_session("s", events) == list(range(200))
+    assert len(sessions.devices["d"].candidates) == MAX_CANDIDATES
+    assert len(refused) == 100 - MAX_CANDIDATES
 
 
 def test_one_odd_session_in_the_middle_ends_nothing() -> None:

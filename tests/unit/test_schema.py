@@ -84,6 +84,16 @@ def test_command_prints_json_and_yaml() -> None:
     assert yaml.safe_load(written) == json.loads(json.dumps(schema.asyncapi()))
 
 
+def test_command_names_the_topics_as_they_are_named_here() -> None:
+    done = run(app, ["schema", "--asyncapi"], env={"ECGSTREAM_TOPIC_PREFIX": "ward."})
+    addresses = {channel["address"] for channel in json.loads(done.stdout)["channels"].values()}
+    assert len(addresses) == 6
+    assert all(address.startswith("ward.") for address in addresses)
+    refused = run(app, ["schema", "--asyncapi"], env={"ECGSTREAM_TOPIC_PREFIX": "ward/"})
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "ECGSTREAM_TOPIC_PREFIX: 'ward/'" in refused.stderr
+
+
 def test_command_refuses_an_unknown_record() -> None:
     done = run(app, ["schema", "Sample"])
     assert done.exit_code == 2

@@ -23,6 +23,19 @@ def test_settings_at_fault_stop_them_all() -> None:
     assert supervise([[sys.executable, "-c", "raise SystemExit(2)"]], threading.Event()) == 2
 
 
+def test_settings_at_fault_are_told_by_the_exit_code_whatever_the_others_end_with(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    stubborn = (
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "
+        f"open({str(ready)!r}, 'w').close(); time.sleep(600)"
+    )
+    at_fault = (
+        f"import os, time\nwhile not os.path.exists({str(ready)!r}): time.sleep(0.05)\nraise SystemExit(2)"
+    )
+    commands = [[sys.executable, "-c", program] for program in (stubborn, at_fault)]
+    assert supervise(commands, threading.Event()) == 2
+
+
 def _stop_after(stop: threading.Event, path: Path, n: int) -> None:
     for _ in range(600):
         if path.exists() and len(path.read_text()) >= n:

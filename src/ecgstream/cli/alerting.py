@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         metrics_host: Annotated[str, typer.Option(help="Address for /metrics.")] = "127.0.0.1",
         metrics_port: Annotated[
-            int | None, typer.Option(help="Port for Prometheus metrics (none without it).")
+            int | None, typer.Option(min=0, max=65_535, help="Port for Prometheus metrics (none without it).")
         ] = None,
         print_table: Annotated[
             bool,
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
         """
         from importlib import resources
 
-        from ecgstream.kafka import InvalidSettings, load_settings
+        from ecgstream.kafka import InvalidSettings, client_options, load_settings
         from ecgstream.limits import LimitsError, load_limits
 
         if print_table:
@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
         try:
             limits = load_limits(alarms)
             settings = load_settings(bootstrap_servers=bootstrap_servers)
+            client_options(settings)
         except (LimitsError, InvalidSettings, OSError) as error:
             typer.echo(f"alerting: {error}", err=True)
             raise typer.Exit(2) from None
@@ -77,8 +78,14 @@ def _run(settings: object, limits: object, metrics_host: str, metrics_port: int 
 
     configure_logs()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    if metrics_port is not None:
-        start_http_server(metrics_port, addr=metrics_host)
+    try:
+        if metrics_port is not None:
+            start_http_server(metrics_port, addr=metrics_host)
+    except OSError as error:
+        typer.echo(
+            f"alerting: --metrics-host, --metrics-port: {metrics_host}:{metrics_port}: {error}", err=True
+        )
+        return 2
     try:
         asyncio.run(until_stopped())
     except KafkaError as error:

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option(help="Go on; --no-follow shows what is there and stops.")
         ] = True,
         strips: Annotated[int, typer.Option(min=0, max=20, help="How many alerts show their strip.")] = 3,
-        hours: Annotated[float, typer.Option(min=0.0, help="Read back so far.")] = 24.0,
+        hours: Annotated[float, typer.Option(min=0.0, max=8784.0, help="Read back so far.")] = 24.0,
     ) -> None:
         """Show open alerts, the most urgent first, with their strips, live.
 
@@ -63,7 +63,9 @@ def register(app: typer.Typer) -> None:
     def snooze(
         device_id: Annotated[str, typer.Argument(help="The device.")],
         kind: Annotated[str, typer.Argument(help="The kind of alert, as `ecgstream alerts` shows it.")],
-        minutes: Annotated[float, typer.Option(min=0.0, help="For how long; 0 ends a snooze.")] = 30.0,
+        minutes: Annotated[
+            float, typer.Option(min=0.0, max=10_080.0, help="For how long; 0 ends a snooze.")
+        ] = 30.0,
         note: Annotated[str, typer.Option(help="Why.")] = "",
         by: By = None,
         bootstrap_servers: Servers = None,
@@ -89,8 +91,8 @@ def register(app: typer.Typer) -> None:
             typer.Option(exists=True, dir_okay=False, help="Apprise configuration: one service URL a line."),
         ],
         least: Annotated[
-            str, typer.Option("--priority", help="Least priority that is sent: high, medium or low.")
-        ] = "high",
+            Priority, typer.Option("--priority", help="Least priority that is sent.")
+        ] = Priority.HIGH,
         bootstrap_servers: Servers = None,
     ) -> None:
         """Send alerts to pagers, chats or webhooks when they are raised and when they escalate.
@@ -105,14 +107,13 @@ def register(app: typer.Typer) -> None:
             from ecgstream import notify as notifying
 
             send = notifying.apprise_sender(config)
-            priority = Priority(least)
         except ModuleNotFoundError as error:
             typer.echo(f"notify: {error.name} is missing; install ecgstream[notify]", err=True)
             raise typer.Exit(2) from None
-        except (LookupError, ValueError) as error:
+        except LookupError as error:
             typer.echo(f"notify: {error}", err=True)
             raise typer.Exit(2) from None
-        _run("notify", bootstrap_servers, lambda s: notifying.run(s, send, priority, asyncio.Event()))
+        _run("notify", bootstrap_servers, lambda s: notifying.run(s, send, least, asyncio.Event()))
 
 
 def _person(by: str | None) -> str:

@@ -1,6 +1,7 @@
 """`ecgstream monitor`."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,20 @@ import typer
 if TYPE_CHECKING:
     from ecgstream.kafka import KafkaSettings
     from ecgstream.monitor import MonitorOptions
+
+HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where metrics are served, if at all."""
+
+    host: str
+    port: int | None
+
+
+class CannotServe(RuntimeError):
+    """The address for metrics can't be had; the text names it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +51,11 @@ def register(app: typer.Typer) -> None:
         ] = "127.0.0.1",
         metrics_port: Annotated[
             int | None,
-            typer.Option(help="Port for them (none without it); further workers take the next ones."),
+            typer.Option(
+                min=0,
+                max=HIGHEST_PORT,
+                help="Port for them (none without it); further workers take the next ones.",
+            ),
         ] = None,
         log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
         log_json: Annotated[bool, typer.Option("--log-json", help="Log JSON lines.")] = False,
@@ -44,15 +63,15 @@ def register(app: typer.Typer) -> None:
         """Read samples, publish findings: the first of the two server processes.
 
         Start as many as there is work; they share the partitions of `ecg.samples`. SIGTERM or Ctrl-C stops it
-        cleanly. After a crash, start it again: it reads the last minute of each stream again and goes on.
+        cleanly. After a crash, start it again: it reads the last two minutes of each stream again and goes on.
 
             ecgstream monitor --bootstrap-servers localhost:9092 --metrics-port 9108
         """
         if log_level not in {"debug", "info", "warning", "error"}:
             _stop(f"--log-level: {log_level!r} is none of debug, info, warning, error")
-        if workers > 1:
-            raise typer.Exit(_many(workers, instance, metrics_port))
-        from ecgstream.kafka import InvalidSettings, load_settings
+        if metrics_port is not None and metrics_port + workers - 1 > HIGHEST_PORT:
+            _stop(f"--metrics-port: {metrics_port}: leaves no ports for {workers} workers")
+        from ecgstream.kafka import InvalidSettings, client_options, load_settings
         from ecgstream.logs import configure_logs
         from ecgstream.model_folder import ModelError, load_model
         from ecgstream.monitor import MonitorOptions
@@ -62,22 +81,27 @@ def register(app: typer.Typer) -> None:
         options = MonitorOptions(
             group_id=group,
             instance_id=instance,
-            metrics_host=metrics_host,
-            metrics_port=metrics_port,
         )
         try:
             settings = load_settings(bootstrap_servers=bootstrap_servers)
+            client_options(settings)
+            if workers > 1:
+                raise typer.Exit(_many(workers, instance, metrics_port))
             folder = model or shipped_model()
             load_model(folder)
         except (InvalidSettings, ModelError, FileNotFoundError) as error:
             _stop(f"monitor: {error}")
-        raise typer.Exit(_one(settings, folder, max_devices, options))
+        address = Address(metrics_host, metrics_port)
+        raise typer.Exit(_one(settings, folder, max_devices, options, address))
 
 
-def _one(settings: "KafkaSettings", folder: Path, max_devices: int, options: "MonitorOptions") -> int:
+def _one(
+    settings: "KafkaSettings", folder: Path, max_devices: int, options: "MonitorOptions", metrics: Address
+) -> int:
     """Run one monitor until a signal; gives the exit code."""
     import asyncio
     import signal
+    from contextlib import AsyncExitStack
 
     import structlog
     from aiokafka.errors import KafkaConnectionError
@@ -87,7 +111,10 @@ def _one(settings: "KafkaSettings", folder: Path, max_devices: int, options: "Mo
     from ecgstream.kafka import client_options
     from ecgstream.model_folder import load_model
     from ecgstream.monitor import Monitor
+    from ecgstream.observability import served
     from ecgstream.topics import Topics
+
+    log = structlog.get_logger("monitor")
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -95,20 +122,28 @@ def _one(settings: "KafkaSettings", folder: Path, max_devices: int, options: "Mo
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         topics = Topics(settings.topic_prefix, settings.gateway_names)
         analyzer = Analyzer(load_model(folder), max_devices)
-        await Monitor(client_options(settings), topics, analyzer, options).run(stop)
+        monitor = Monitor(client_options(settings), topics, analyzer, options)
+        async with AsyncExitStack() as serving:
+            try:
+                page = served(monitor.progress, metrics.host, metrics.port)
+                port = await serving.enter_async_context(page)
+            except OSError as error:
+                raise CannotServe(
+                    f"--metrics-host, --metrics-port: {metrics.host}:{metrics.port}: {error}"
+                ) from error
+            log.info("serves metrics", port=port)
+            await monitor.run(stop)
 
     try:
         asyncio.run(run())
-    except Fenced as error:
+    except (Fenced, CannotServe) as error:
         typer.echo(f"monitor: {error}", err=True)
-        return 2  # started again, it would throw the other one out
+        return 2  # started again, a fenced one would throw the other one out
     except KafkaConnectionError as error:
         typer.echo(f"monitor: {settings.bootstrap_servers}: {error}", err=True)
         return 3  # not 2, the settings' fault: a supervisor is to try again
     except Exception:  # the process's last line: whatever this is, it is our fault, and nothing was committed
-        structlog.get_logger("monitor").exception(
-            "stopped by a fault of its own; nothing is committed past it"
-        )
+        log.exception("stopped by a fault of its own; nothing is committed past it")
         return 1
     return 0
 

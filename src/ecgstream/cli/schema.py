@@ -32,12 +32,21 @@ def register(app: typer.Typer) -> None:
         import yaml as yaml_library
 
         from ecgstream import schema as schemas
+        from ecgstream.kafka import InvalidSettings, load_settings
+        from ecgstream.topics import Topics
 
         if record is not None and record not in schemas.RECORDS:
             typer.echo(f"record: {record!r} is none of {', '.join(schemas.RECORDS)}", err=True)
             raise typer.Exit(2)
-        records = schemas.json_schema(record) if record else schemas.json_schemas()
-        document = schemas.asyncapi() if asyncapi else records
+        document: object
+        if asyncapi:
+            try:
+                document = schemas.asyncapi(Topics(load_settings().topic_prefix))
+            except InvalidSettings as error:
+                typer.echo(f"schema: {error}", err=True)
+                raise typer.Exit(2) from None
+        else:
+            document = schemas.json_schema(record) if record else schemas.json_schemas()
         if yaml:
             yaml_library.safe_dump(document, sys.stdout, sort_keys=False, allow_unicode=True, width=110)
         else:

@@ -22,6 +22,9 @@ def register(app: typer.Typer) -> None:
         database: Annotated[
             str | None, typer.Option(help="SQLite file for the history (default: in memory).")
         ] = None,
+        alarms: Annotated[
+            Path | None, typer.Option(help="The alarm table that alerting uses (default: the packaged one).")
+        ] = None,
     ) -> None:
         """Serve the on-call console: inbox, alert, device and ward pages, live, in a browser.
 
@@ -38,7 +41,7 @@ def register(app: typer.Typer) -> None:
             _stop(f"serve: {error.name} is missing; install ecgstream[console]")
         given = {"host": host, "port": port, "users_file": users_file, "database": database}
         try:
-            code = serve_console({name: value for name, value in given.items() if value is not None})
+            code = serve_console({name: value for name, value in given.items() if value is not None}, alarms)
         except (ValueError, OSError) as error:
             _stop(f"serve: {_plain(error)}")
         raise typer.Exit(code)

@@ -21,10 +21,11 @@ from ecgstream.console.desk import now_us, to_json
 from ecgstream.console.feed import FeedLost
 from ecgstream.console.guard import TooLarge, small_body
 from ecgstream.console.live import Page, event
-from ecgstream.limits import KINDS
+from ecgstream.limits import KINDS, LimitsError, for_device
 from ecgstream.messages import Ack, DeviceSettings, Id, KindSettings, Snooze, Text
 
 MAX_SNOOZE_S = 28_800
+NEVER_SNOOZED = "snoozed"
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -159,6 +160,7 @@ async def _order(
 ) -> Response:
     state = request.app.state
     if not state.order_rates.take(request.state.person.name):
+        state.audit.note(request, action, target, "rate")
         return refuse(429, "rate: too many changes; wait a moment")
     try:
         await state.feed.answer(record)
@@ -167,7 +169,7 @@ async def _order(
         return refuse(503, f"not delivered: {error}")
     state.audit.note(request, action, target)
     if isinstance(record, Ack):
-        state.desk.sent(record)
+        state.desk.take_ack(record)
     return reply({"sent": True, "at_us": record.at_us}, 202)
 
 
@@ -198,6 +200,8 @@ async def snooze(request: Request) -> Response:
         return body
     if body.kind not in KINDS:
         return refuse(400, f"kind: {body.kind!r} is no kind of alert")
+    if body.kind == NEVER_SNOOZED:
+        return refuse(400, f"kind: {body.kind!r} tells of snoozes and can't be snoozed itself")
     if device_id not in request.app.state.desk.ward.devices:
         return refuse(404, "device_id: no such device was heard")
     at_us = now_us()
@@ -208,7 +212,7 @@ async def snooze(request: Request) -> Response:
 
 @needs(Role.CONFIGURE)
 async def configure(request: Request) -> Response:
-    """Set a device's limits and kinds."""
+    """Set a device's limits and kinds; what alerting would refuse is refused here."""
     device_id = request.path_params["device_id"]
     body = await body_as(request, SettingsBody)
     if isinstance(body, Response):
@@ -222,6 +226,10 @@ async def configure(request: Request) -> Response:
         at_us=now_us(),
         by=request.state.person.name,
     )
+    try:
+        for_device(request.app.state.desk.limits, record)
+    except LimitsError as error:
+        return refuse(400, str(error))
     return await _order(request, record, "configure", f"{device_id} {to_json(body).decode()}")
 
 

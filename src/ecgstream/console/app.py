@@ -26,6 +26,7 @@ from ecgstream.console.oidc import Oidc
 from ecgstream.console.settings import ConsoleSettings, read_secret
 from ecgstream.console.store import Store
 from ecgstream.console.ward import Ward
+from ecgstream.limits import Limits
 
 MAX_SEATS = 1000
 PRUNE_S = 60.0
@@ -62,15 +63,19 @@ def create_app(
     settings: ConsoleSettings,
     feed: Feed,
     *,
+    limits: Limits | None = None,
     on_failure: Callable[[], None] | None = None,
     oidc_client: dict[str, Any] | None = None,
 ) -> Starlette:
-    """The application; `on_failure` is called when one of its tasks dies of a bug, after it was logged."""
+    """The application; `limits` is alerting's alarm table (default: the packaged one).
+
+    `on_failure` is called when one of its tasks dies of a bug, after it was logged. Raises `ValueError` for wrong settings.
+    """
     settings.check_listening()
     secret = read_secret(settings.secret, settings.secret_file, "secret_file") or secrets.token_hex(32)
     store = Store(settings.database, days=settings.history_days, max_alerts=settings.max_alerts)
     live = Live()
-    desk = Desk(store, Ward(max_devices=settings.max_devices, trend_hours=settings.trend_hours), live)
+    desk = Desk(store, Ward(max_devices=settings.max_devices, trend_hours=settings.trend_hours), live, limits)
     users = Users(settings.users_file)
     sessions = Sessions(secret, settings.session_hours, users, store.session_ended)
     audit = Audit()

@@ -11,14 +11,17 @@ from collections import OrderedDict
 from typing import Any
 
 import msgspec
+import structlog
 
 from ecgstream.console.live import Live, event
 from ecgstream.console.store import Search, Store, has_ended, is_open
+from ecgstream.console.trend import known_rate
 from ecgstream.console.ward import Ward, trace
+from ecgstream.limits import Limits, LimitsError, for_device, load_limits
 from ecgstream.messages import Ack, Alert, DeviceSettings, Finding
 
-PENDING_ACKS = 500
 MAX_SETTINGS = 20_000
+log = structlog.get_logger(__name__)
 
 
 def now_us() -> int:
@@ -27,40 +30,52 @@ def now_us() -> int:
 
 
 class Desk:
-    """Takes records from the feed, keeps them, tells the pages."""
+    """Takes records from the feed, keeps them, tells the pages.
 
-    def __init__(self, store: Store, ward: Ward, live: Live) -> None:
+    `limits` is the alarm table that alerting uses, the packaged one by default.
+    """
+
+    def __init__(self, store: Store, ward: Ward, live: Live, limits: Limits | None = None) -> None:
         self.store, self.ward, self.live = store, ward, live
+        self.limits = load_limits() if limits is None else limits
         self.last_finding_us: int | None = None  # wall clock of the newest arrival
         self.last_alert_us: int | None = None
         self.undecodable = 0
-        self._pending: OrderedDict[str, Ack] = OrderedDict()  # answers not yet seen in a revision
+        self.failed = 0  # records that our own code could not take
         self._changed: set[str] = set()
         self.settings: OrderedDict[str, DeviceSettings] = OrderedDict()
 
     def take_alert(self, alert: Alert, at_us: int) -> None:
         """Take a revision of an alert, published at `at_us`."""
         self.last_alert_us = at_us
-        if alert.acknowledgement is not None:
-            self._pending.pop(alert.alert_id, None)
-        if self.store.take(alert, alert.published_us or at_us):
-            self.live.send("alert", self.alert(alert))
+        published_us = at_us if alert.published_us is None else alert.published_us
+        if self.store.take(alert, published_us):
+            self.live.send("alert", self.alert(msgspec.structs.replace(alert, published_us=published_us)))
 
     def take_ack(self, ack: Ack) -> None:
-        """Take an answer from the topic, whoever wrote it."""
-        self.store.take_ack(ack)
-        alert = self.store.get(ack.alert_id)
+        """Take an answer, whoever wrote it: as soon as the topic has it, and again from there."""
+        alert = self.store.take_ack(ack)
         if alert is not None:
-            if alert.acknowledgement is None:
-                self._remember(ack)
             self.live.send("alert", self.alert(alert))
 
     def take_settings(self, settings: DeviceSettings) -> None:
-        """Take a device's settings; `MAX_SETTINGS` devices at most, the longest unchanged leaves first."""
+        """Take a device's settings; `MAX_SETTINGS` devices at most, the longest unchanged leaves first.
+
+        What alerting refuses leaves the old ones in force, and shown.
+        """
+        try:
+            for_device(self.limits, settings)
+        except LimitsError as error:
+            log.warning("settings refused", device=settings.device_id, reason=str(error))
+            return
         self.settings[settings.device_id] = settings
         self.settings.move_to_end(settings.device_id)
         if len(self.settings) > MAX_SETTINGS:
             self.settings.popitem(last=False)
+
+    def drop_settings(self, device_id: str) -> None:
+        """Take a device's own settings away."""
+        self.settings.pop(device_id, None)
 
     def take_finding(self, finding: Finding, heard_us: int) -> None:
         """Take a finding that arrived at `heard_us`."""
@@ -69,24 +84,13 @@ class Desk:
             return
         self._changed.add(finding.device_id)
         if finding.signal is not None and finding.device_id in self.live.watched():
-            self.live.send("trace", trace(finding.signal, finding), device_id=finding.device_id)
-
-    def sent(self, ack: Ack) -> None:
-        """Note that an answer was sent and no revision carries it yet."""
-        self._remember(ack)
-        alert = self.store.get(ack.alert_id)
-        if alert is not None:
-            self.live.send("alert", self.alert(alert))
-
-    def _remember(self, ack: Ack) -> None:
-        self._pending[ack.alert_id] = ack
-        while len(self._pending) > PENDING_ACKS:
-            self._pending.popitem(last=False)
+            newest = self.ward.devices[finding.device_id].trace()
+            self.live.send("trace", newest, device_id=finding.device_id)
 
     def alert(self, alert: Alert) -> dict[str, Any]:
         """What the inbox shows of an alert; `open` False takes it off."""
-        pending = self._pending.get(alert.alert_id)
-        answered = pending is not None
+        pending = self.store.pending(alert)
+        rate = known_rate(alert.heart_rate_bpm)
         return {
             "alert_id": alert.alert_id,
             "revision": alert.revision,
@@ -99,15 +103,13 @@ class Desk:
             "detected_us": alert.detected_us,
             "end_us": alert.end_us,
             "ended": has_ended(alert),
-            "open": is_open(alert, answered=answered and has_ended(alert)),
-            "heart_rate_bpm": None if alert.heart_rate_bpm is None else round(alert.heart_rate_bpm),
+            "open": is_open(alert, answered=pending is not None),
+            "heart_rate_bpm": None if rate is None else round(rate),
             "message": alert.message,
             "escalations": alert.escalations,
             "recurrences": alert.evidence.get("recurrences", 0),
             "acknowledgement": alert.acknowledgement,
-            "pending": None
-            if pending is None
-            else {"by": pending.by, "at_us": pending.at_us, "note": pending.note},
+            "pending": pending,
         }
 
     def inbox(self) -> list[dict[str, Any]]:
@@ -146,7 +148,7 @@ class Desk:
                  "heart_rate_bpm": r.heart_rate_bpm, "acknowledgement": r.acknowledgement, "escalations": r.escalations}
                 for r, at_us in self.store.revisions(alert_id)
             ],
-            "acks": self.store.acks(alert_id),
+            "acks": self.store.acks(alert),
         }  # fmt: skip
 
     def snapshot(self) -> list[bytes]:
@@ -171,6 +173,7 @@ class Desk:
             },
             "pages": {"open": len(self.live.pages), "cut_off": self.live.cut_off},
             "undecodable": self.undecodable,
+            "failed": self.failed,
         }
 
 

@@ -8,6 +8,7 @@ again. `MemoryFeed` stands in for it in tests.
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 from collections import deque
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
-from ecgstream.codec import JSON, MSGPACK, InvalidRecord, decode, encode
+from ecgstream.codec import JSON, MSGPACK, InvalidRecord, decode, decode_answer, encode
 from ecgstream.console.audit import AuditEntry
 from ecgstream.console.desk import Desk
 from ecgstream.messages import Ack, Alert, DeviceSettings, Finding, Snooze
@@ -210,31 +211,40 @@ class KafkaFeed:
 def take(desk: Desk, record: "ConsumerRecord[bytes, bytes]", topics: Topics) -> None:
     """Give one Kafka record to the desk.
 
-    One that can't be decoded is counted, logged with its place and passed over.
+    One that can't be decoded, or that our own code fails on, is counted, logged with its place and passed over: read again
+    at the next start, it would end the console each time. Only a history that can't be written is no record's fault.
     """
-    headers = dict(record.headers)
-    content_type = headers["content-type"].decode(errors="replace") if "content-type" in headers else None
-    at_us = record.timestamp * 1000
+    place = f"{record.topic}[{record.partition}]@{record.offset}"
     try:
-        if record.topic == topics.rhythm:
-            desk.take_finding(decode(Finding, record.value, content_type), at_us)
-        elif record.topic == topics.alerts:
-            desk.take_alert(decode(Alert, record.value, content_type), at_us)
-        elif record.topic == topics.device_settings:
-            if record.value is not None:
-                desk.take_settings(decode(DeviceSettings, record.value, content_type))
-        else:
-            _take_order(desk, record.value, content_type)
+        _give(desk, record, topics)
     except InvalidRecord as error:
         desk.undecodable += 1
-        place = f"{record.topic}[{record.partition}]@{record.offset}"
         log.warning("record passed over", place=place, reason=str(error)[:300])
+    except sqlite3.Error:
+        raise
+    except Exception:
+        desk.failed += 1
+        log.exception("record passed over", place=place)
 
 
-def _take_order(desk: Desk, value: bytes | None, content_type: str | None) -> None:
-    try:
-        ack = decode(Ack, value, content_type)
-    except InvalidRecord:
-        decode(Snooze, value, content_type)  # raises where it is neither
-        return
-    desk.take_ack(ack)
+def _give(desk: Desk, record: "ConsumerRecord[bytes, bytes]", topics: Topics) -> None:
+    value, content_type, at_us = record.value, _content_type(record), record.timestamp * 1000
+    if record.topic == topics.rhythm:
+        desk.take_finding(decode(Finding, value, content_type), at_us)
+    elif record.topic == topics.alerts:
+        desk.take_alert(decode(Alert, value, content_type), at_us)
+    elif record.topic == topics.device_settings:
+        if value:
+            desk.take_settings(decode(DeviceSettings, value, content_type))
+        else:
+            desk.drop_settings((record.key or b"").decode(errors="replace"))
+    else:
+        answer = decode_answer(value, content_type)
+        if isinstance(answer, Ack):
+            desk.take_ack(answer)
+
+
+def _content_type(record: "ConsumerRecord[bytes, bytes]") -> str | None:
+    """What the record's header says of its encoding; None without one, or where it has no value."""
+    value = dict(record.headers).get("content-type")
+    return None if value is None else value.decode(errors="replace")

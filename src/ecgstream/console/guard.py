@@ -118,10 +118,13 @@ class Guard:
 
     def _own_origin(self, headers: Headers, host: str) -> bool:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-        if origin is not None:
+        if origin is None:
+            return site in (None, "same-origin")
+        try:
             parts = urlsplit(origin)
-            return parts.netloc == host and parts.scheme == ("https" if self._https else "http")
-        return site in (None, "same-origin")
+        except ValueError:  # such as http://[
+            return False
+        return parts.netloc == host and parts.scheme == ("https" if self._https else "http")
 
 
 def client(scope: Scope | dict[str, Any]) -> str:

@@ -127,6 +127,7 @@ async def history(request: Request) -> Response:
     if form not in ("csv", "json"):
         return refuse(400, f"format: expected page, csv or json, got {form[:40]!r}")
     if not state.export_rates.take(request.state.person.name):
+        state.audit.note(request, "export", request.url.query, "rate")
         return refuse(429, "rate: too many exports; wait a moment")
     state.audit.note(request, "export", request.url.query)
     alerts = state.desk.store.search(replace(search, limit=MAX_EXPORT))

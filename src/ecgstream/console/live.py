@@ -33,14 +33,15 @@ class Page:
         self.waiting: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING + 1)
         self.cut = False
 
-    def put(self, data: bytes) -> None:
-        """Queue an event, or cut the page off when it is full."""
+    def put(self, data: bytes) -> bool:
+        """Queue an event; True when the page is full and this one cuts it off."""
         if self.cut:
-            return
+            return False
         if self.waiting.qsize() >= MAX_WAITING:
             self.end()
-        else:
-            self.waiting.put_nowait(data)
+            return True
+        self.waiting.put_nowait(data)
+        return False
 
     def end(self) -> None:
         """Let the stream end after what is queued."""
@@ -54,7 +55,7 @@ class Live:
 
     def __init__(self) -> None:
         self.pages: set[Page] = set()
-        self.cut_off = 0
+        self.cut_off = 0  # pages that did not keep up
 
     def has_room(self, sid: str) -> bool:
         """Whether the session may open one more page."""
@@ -66,8 +67,7 @@ class Live:
         if pages:
             encoded = event(name, data)
             for page in pages:
-                page.put(encoded)
-                self.cut_off += page.cut
+                self.cut_off += page.put(encoded)
 
     def watched(self) -> set[str]:
         """The devices that some page watches."""

@@ -181,10 +181,11 @@ async def sign_out(request: Request) -> Response:
     state = request.app.state
     person = state.who(request)
     if person is not None and state.settings.has_sign_in:
+        request.state.person = person
         token = parse_qs((await small_body(request)).decode(errors="replace")).get("csrf", [""])[0]
         if not hmac.compare_digest(token.encode(), person.csrf.encode()):
+            state.audit.note(request, "refused", request.url.path, "csrf")
             return Response("csrf: missing or wrong", 403, media_type="text/plain")
-        request.state.person = person
         state.audit.note(request, "sign-out")
         state.desk.store.end_session(person.sid, person.until_s)
         state.seats.leave(person.sid)

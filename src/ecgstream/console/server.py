@@ -1,6 +1,7 @@
 """Run the console: its application on uvicorn, its feed on Kafka."""
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -9,6 +10,7 @@ from ecgstream.console.app import create_app
 from ecgstream.console.feed import Feed, KafkaFeed
 from ecgstream.console.settings import ConsoleSettings, load_console_settings
 from ecgstream.kafka import client_options, load_settings
+from ecgstream.limits import Limits, load_limits
 from ecgstream.topics import Topics
 
 
@@ -28,15 +30,17 @@ class ConsoleServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def build_server(settings: ConsoleSettings, feed: Feed) -> tuple[uvicorn.Server, list[str]]:
-    """A server for the settings, and the list that its failures are written to."""
+def build_server(
+    settings: ConsoleSettings, feed: Feed, limits: Limits | None = None
+) -> tuple[uvicorn.Server, list[str]]:
+    """A server for the settings and the alarm table, and the list that its failures are written to."""
     failures: list[str] = []
 
     def fail() -> None:
         failures.append("a task died")
         server.should_exit = True
 
-    app = create_app(settings, feed, on_failure=fail)
+    app = create_app(settings, feed, limits=limits, on_failure=fail)
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False,
         ws="none", timeout_graceful_shutdown=3, timeout_keep_alive=30, limit_concurrency=1000,
@@ -48,13 +52,17 @@ def build_server(settings: ConsoleSettings, feed: Feed) -> tuple[uvicorn.Server,
     return server, failures
 
 
-def serve_console(given: dict[str, Any]) -> int:
-    """Serve until told to stop.
+def serve_console(given: dict[str, Any], alarms: Path | None = None) -> int:
+    """Serve until told to stop; `alarms` is alerting's alarm table, the packaged one by default.
 
-    The exit code is 1 when the console ended of a bug. Raises `ValueError` for wrong settings.
+    The exit code is 1 when the console ended of a bug. Raises `ValueError` for wrong settings or a wrong table.
     """
+    try:
+        limits = load_limits(alarms)
+    except OSError as error:
+        raise ValueError(f"alarms: {error}") from error
     settings = load_console_settings(given)
-    server, failures = build_server(settings, kafka_feed(settings))
+    server, failures = build_server(settings, kafka_feed(settings), limits)
     scheme = "https" if settings.tls_certificate else "http"
     is_ipv6 = ":" in settings.host
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET

@@ -7,7 +7,10 @@ without a file is whole again after a restart. It is bounded: settled alerts lea
 by number (`max_alerts`), oldest first; what left is counted in `dropped`.
 
 An alert stays in the inbox until it has both ended and been answered. Technical and low-priority ones leave
-when they end: their condition is gone and nothing has to be done about them.
+when they end, unless they say that they wait for an answer (`latched`): their condition is gone and nothing has to be done about them.
+
+Whether it was answered is for alerting to say, in the alert's own record. An answer of the alert's own device counts until
+then: while no revision was published after it. A later one without an acknowledgement says that alerting did not take it.
 """
 
 import sqlite3
@@ -37,7 +40,8 @@ CREATE TABLE IF NOT EXISTS revisions (
   alert_id TEXT, revision INTEGER, at_us INTEGER NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY (alert_id, revision)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS acks (
-  alert_id TEXT, at_us INTEGER, by TEXT, note TEXT NOT NULL, PRIMARY KEY (alert_id, at_us, by)) WITHOUT ROWID;
+  alert_id TEXT, at_us INTEGER, by TEXT, note TEXT NOT NULL, device_id TEXT,
+  PRIMARY KEY (alert_id, at_us, by)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ended_sessions (sid TEXT PRIMARY KEY, until_s REAL NOT NULL) WITHOUT ROWID;
 """
 
@@ -67,24 +71,22 @@ def has_ended(alert: Alert) -> bool:
 def is_open(alert: Alert, *, answered: bool = False) -> bool:
     """Whether the alert belongs in the inbox.
 
-    `answered`: an answer was seen that the alert does not carry yet.
+    `answered`: there is an answer that the alert does not carry yet (`Store.pending`).
     """
     if not has_ended(alert):
         return True
-    latches = alert.category == "physiological" and alert.priority is not Priority.LOW
-    return latches and alert.acknowledgement is None and not answered
+    of_patient = alert.category == "physiological" and alert.priority is not Priority.LOW
+    waits = of_patient or alert.evidence.get("latched") is True
+    return waits and alert.acknowledgement is None and not answered
 
 
 class Store:
-    """The history; `path` is an SQLite file or ``:memory:``."""
+    """The history; `path` is an SQLite file or ``:memory:``. Raises `ValueError` for a file that can't be one."""
 
     def __init__(self, path: str = ":memory:", *, days: int = 14, max_alerts: int = 20_000) -> None:
         self.days, self.max_alerts = days, max_alerts
         self.dropped = 0
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(SCHEMA)
+        self._db = _opened(path)
 
     def close(self) -> None:
         """Close the database."""
@@ -92,7 +94,7 @@ class Store:
 
     def take(self, alert: Alert, at_us: int) -> bool:
         """Keep a revision that was published at `at_us`; True when it is now the alert's newest."""
-        slim = msgspec.structs.replace(alert, strip=None)
+        slim = msgspec.structs.replace(alert, strip=None, published_us=at_us)
         body = msgspec.msgpack.encode(slim)
         known = self._db.execute("SELECT revision FROM alerts WHERE alert_id=?", (alert.alert_id,)).fetchone()
         self._db.execute(
@@ -103,7 +105,7 @@ class Store:
         )  # fmt: skip
         if known is not None and known[0] >= alert.revision:
             return False
-        open_ = is_open(alert, answered=self._answered(alert.alert_id))
+        open_ = is_open(alert, answered=self.pending(slim) is not None)
         strip = None if alert.strip is None else msgspec.msgpack.encode(alert.strip)
         self._db.execute(
             "INSERT INTO alerts VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (alert_id)"
@@ -115,21 +117,30 @@ class Store:
         )  # fmt: skip
         return True
 
-    def take_ack(self, ack: Ack) -> None:
-        """Keep an answer; at most `MAX_ACKS` an alert."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO acks SELECT ?,?,?,? WHERE (SELECT count(*) FROM acks WHERE alert_id=?) < ?",
-            (ack.alert_id, ack.at_us, ack.by, ack.note, ack.alert_id, MAX_ACKS),
-        )
-        alert = self.get(ack.alert_id)
-        if alert is not None and not is_open(alert, answered=True):
-            self._db.execute("UPDATE alerts SET inbox=0 WHERE alert_id=?", (ack.alert_id,))
+    def take_ack(self, ack: Ack) -> Alert | None:
+        """Keep an answer, at most `MAX_ACKS` an alert; returns its alert where that is known.
 
-    def _answered(self, alert_id: str) -> bool:
-        return (
-            self._db.execute("SELECT 1 FROM acks WHERE alert_id=? LIMIT 1", (alert_id,)).fetchone()
-            is not None
+        One that names another device than its alert is none, as for alerting.
+        """
+        alert = self.get(ack.alert_id)
+        if alert is not None and alert.device_id != ack.device_id:
+            return None
+        self._db.execute(
+            "INSERT OR IGNORE INTO acks SELECT ?,?,?,?,? WHERE (SELECT count(*) FROM acks WHERE alert_id=?) < ?",
+            (ack.alert_id, ack.at_us, ack.by, ack.note, ack.device_id, ack.alert_id, MAX_ACKS),
         )
+        if alert is not None:
+            open_ = is_open(alert, answered=self.pending(alert) is not None)
+            self._db.execute("UPDATE alerts SET inbox=? WHERE alert_id=?", (open_, ack.alert_id))
+        return alert
+
+    def pending(self, alert: Alert) -> dict[str, Any] | None:
+        """The newest answer that alerting has not had its say on, or None; `alert` as the store gives it."""
+        if alert.acknowledgement is not None:
+            return None
+        since_us = alert.published_us
+        waiting = [ack for ack in self.acks(alert) if since_us is None or ack["at_us"] >= since_us]
+        return waiting[-1] if waiting else None
 
     def get(self, alert_id: str) -> Alert | None:
         """An alert's newest revision with its newest strip, or None."""
@@ -150,10 +161,11 @@ class Store:
         )
         return [(msgspec.msgpack.decode(body, type=Alert), at_us) for body, at_us in rows]
 
-    def acks(self, alert_id: str) -> list[dict[str, Any]]:
+    def acks(self, alert: Alert) -> list[dict[str, Any]]:
         """All answers to the alert, oldest first."""
         rows = self._db.execute(
-            "SELECT by, at_us, note FROM acks WHERE alert_id=? ORDER BY at_us", (alert_id,)
+            "SELECT by, at_us, note FROM acks WHERE alert_id=? AND coalesce(device_id, ?)=? ORDER BY at_us",
+            (alert.alert_id, alert.device_id, alert.device_id),
         )
         return [{"by": by, "at_us": at_us, "note": note} for by, at_us, note in rows]
 
@@ -200,10 +212,14 @@ class Store:
     def prune(self, now_us: int) -> int:
         """Drop settled alerts past the bounds and return how many.
 
-        Open ones only when even they exceed `max_alerts`.
+        Open ones only when even they exceed `max_alerts`. An alert is as old as its last revision: a device's clock,
+        by which its onset goes, may be years behind.
         """
+        since_us = now_us - self.days * DAY_US
         old = self._db.execute(
-            "SELECT alert_id FROM alerts WHERE inbox=0 AND onset_us < ?", (now_us - self.days * DAY_US,)
+            "SELECT alert_id FROM alerts WHERE inbox=0 AND onset_us < ? AND NOT EXISTS"
+            " (SELECT 1 FROM revisions WHERE revisions.alert_id = alerts.alert_id AND at_us >= ?)",
+            (since_us, since_us),
         )
         drop = {alert_id for (alert_id,) in old}
         excess = self.counts()["kept"] - len(drop) - self.max_alerts
@@ -225,3 +241,20 @@ class Store:
     def session_ended(self, sid: str) -> bool:
         """Whether the session was ended before its time."""
         return self._db.execute("SELECT 1 FROM ended_sessions WHERE sid=?", (sid,)).fetchone() is not None
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    """The database at `path`, in today's form; raises `ValueError` naming it where it can't be opened."""
+    db = None
+    try:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.executescript(SCHEMA)
+        if "device_id" not in {column[1] for column in db.execute("PRAGMA table_info(acks)")}:
+            db.execute("ALTER TABLE acks ADD COLUMN device_id TEXT")
+    except sqlite3.Error as error:
+        if db is not None:
+            db.close()
+        raise ValueError(f"database: {path!r}: {error}") from error
+    return db

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ecgstream.analysis import Analyzer
+from ecgstream.device_state import State
 from ecgstream.evaluation.alarm_events import FIBRILLATION, annotated, ventricular_runs
 from ecgstream.evaluation.chosen import none_in
 from ecgstream.evaluation.folds import fold_for, has_folds, with_fold
@@ -38,7 +39,6 @@ from ecgstream.evaluation.statistics import lower_bound
 from ecgstream.limits import Limits, load_limits
 from ecgstream.messages import Ack, Alert, AlertState, Finding, Priority
 from ecgstream.pieces import Piece
-from ecgstream.speaking import State
 from ecgstream.watch import on_ack, on_finding
 
 if TYPE_CHECKING:

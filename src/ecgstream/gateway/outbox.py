@@ -3,31 +3,28 @@
 On disk, entries are appended to segment files before anything is sent, and the number of the last delivered one is
 noted after it was; so a gateway that dies goes on where it stood. It may repeat the entries of one round
 of sending, bytes and sample indices the same, which the monitor counts and drops. At the bound the oldest entries go
-(what is newest matters most to whoever is on call), counted in `dropped`: a gap that is told, not hidden.
+(what is newest matters most to whoever is on call), counted in `dropped`: a gap that is told, not hidden. So are entries
+that a file turns out to have lost. Where the disk is full, `append` raises OSError and nothing is taken.
 """
 
+import logging
 import os
 import struct
-import zlib
 from collections import deque
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Protocol
 
-ENTRY = struct.Struct("<IIH")  # checksum of the rest, length of value, length of key
+from ecgstream.gateway.segments import NAME, Entry, Reader, Segment, Writer, pack, recover
+
+logger = logging.getLogger(__name__)
+
 SEGMENT_BYTES = 8 * 1024 * 1024
-MAX_ENTRY_BYTES = 1024 * 1024
+CURSOR = struct.Struct("<q")
 
 
 class OutboxError(RuntimeError):
     """The buffer's folder can't be used; the text says why."""
-
-
-class Entry(NamedTuple):
-    """One record that waits; `number` counts all that ever entered this outbox."""
-
-    number: int
-    key: bytes
-    value: bytes
 
 
 class Outbox(Protocol):
@@ -119,158 +116,129 @@ class DiskOutbox:
         except OSError as error:
             raise OutboxError(f"buffer: {folder}: {error.strerror}") from error
         _lock(self._lock, folder)
-        saved = os.pread(self._cursor, 8, 0)
-        self._delivered = struct.unpack("<q", saved)[0] if len(saved) == 8 else -1
-        self._segments: deque[tuple[int, int, int]] = deque()  # number of first entry, entries, bytes
-        for path in sorted(folder.glob("*.segment")):
-            self._segments.append(self._recover(path))
-        last = self._segments[-1] if self._segments else (0, 0, 0)
-        self._next = max(last[0] + last[1], self._delivered + 1)
-        self._read: IO[bytes] | None = None
-        self._read_number = self._delivered + 1
-        self._end: IO[bytes] | None = None
-        self._roll()
+        saved = os.pread(self._cursor, CURSOR.size, 0)
+        self._delivered: int = max(CURSOR.unpack(saved)[0] if len(saved) == CURSOR.size else -1, -1)
+        self._note_delivered()  # takes its place on the disk while there is some
+        self._segments: deque[Segment] = (
+            deque()
+        )  # the first one holds the oldest entry that waits, if any does
+        self._next = max(self._recover(), self._delivered + 1)
+        self._reader: Reader | None = None
+        self._writer = self._begin_segment()
+        self._count_gaps()
         self._trim()
 
     @property
     def waiting(self) -> int:
         """How many entries wait."""
-        return self._next - self._oldest()
+        return sum(map(self._waiting_in, self._segments))
 
     @property
     def waiting_bytes(self) -> int:
         """How many bytes the segments that hold them take."""
-        return sum(size for _, _, size in self._segments)
+        return sum(segment.size for segment in self._segments)
 
     def append(self, key: bytes, value: bytes) -> None:
         """Write one entry to the last segment; the oldest segment goes where the bound is reached."""
-        rest = ENTRY.pack(0, len(value), len(key))[4:] + key + value
-        if len(rest) > MAX_ENTRY_BYTES:
-            raise ValueError(f"value: {len(value)} bytes, at most {MAX_ENTRY_BYTES} fit an outbox")
-        if self._segments[-1][2] >= self._segment_bytes:
+        entry = pack(key, value)
+        if self._segments[-1].size >= self._segment_bytes:
             self._roll()
-        assert self._end is not None
-        self._end.write(struct.pack("<I", zlib.crc32(rest)) + rest)
-        first, count, size = self._segments[-1]
-        self._segments[-1] = (first, count + 1, size + 4 + len(rest))
+        self._writer.append(entry)
         self._next += 1
         while self.waiting_bytes > self.max_bytes and len(self._segments) > 1:
-            first, count, _ = self._segments[0]
-            self.dropped += max(0, first + count - self._oldest())
-            self._remove_segment()
+            self._drop_oldest_segment()
 
     def peek(self, max_bytes: int) -> list[Entry]:
-        """The oldest entries, read from their segments; they stay."""
-        taken: list[Entry] = []
-        size = 0
-        self._seek(self._oldest())
-        position = None if self._read is None else self._read.tell()
-        number = self._read_number
-        while number < self._next and self._read is not None:
-            entry = _read_entry(self._read)
-            if entry is None:  # the end of this segment
-                if taken:
-                    break  # the rest next time, so that `done` never has to look for its place
-                self._seek(number, force=True)
-                position = None if self._read is None else self._read.tell()
-                continue
-            size += len(entry[0]) + len(entry[1])
-            if taken and size > max_bytes:
-                break
-            taken.append(Entry(number, *entry))
-            number += 1
-        if self._read is not None and position is not None:
-            self._read.seek(position)
-        return taken
+        """The oldest entries, of one segment, read from it; they stay."""
+        while self._waiting_in(segment := self._segments[0]):
+            if self._reader is None or self._reader.segment is not segment:
+                self._close_reader()
+                self._reader = Reader(segment)
+            taken = self._reader.peek(self._oldest_in(segment), max_bytes)
+            if taken:
+                return taken
+            self._give_up_oldest_segment()
+        return []
 
     def done(self, number: int) -> None:
         """Note what is delivered, and remove segments that are so wholly."""
         self._delivered = max(self._delivered, number)
-        os.pwrite(self._cursor, struct.pack("<q", self._delivered), 0)
-        self._seek(self._delivered + 1)
+        self._note_delivered()
         self._trim()
 
     def close(self) -> None:
         """Let go of the files; what waits stays on disk."""
-        for file in (self._read, self._end, self._lock):
-            if file is not None:
-                file.close()
+        self._close_reader()
+        self._writer.close()
+        self._lock.close()
         os.close(self._cursor)
 
-    def _oldest(self) -> int:
-        return max(self._delivered + 1, self._segments[0][0])
+    def _oldest_in(self, segment: Segment) -> int:
+        return max(segment.first, self._delivered + 1)
 
-    def _path(self, first: int) -> Path:
-        return self.folder / f"{first:020d}.segment"
+    def _waiting_in(self, segment: Segment) -> int:
+        return max(0, segment.end - self._oldest_in(segment))
+
+    def _recover(self) -> int:
+        """Take up the segments of an earlier process; gives the number after their last entry."""
+        end = 0
+        for path in sorted(self.folder.glob(NAME)):
+            segment, n_behind = recover(path)
+            self._segments.append(segment)
+            end = segment.end + n_behind
+        return end
+
+    def _count_gaps(self) -> None:
+        """Count what the disk has lost: entries missing between the end of one segment and the first of the next."""
+        for segment, following in pairwise(self._segments):
+            lost = following.first - max(segment.end, self._delivered + 1)
+            if lost > 0:
+                self.dropped += lost
+                logger.warning("%s: damaged, %d entries lost", segment.path, lost)
+
+    def _begin_segment(self) -> Writer:
+        writer = Writer(Segment(self.folder / f"{self._next:020d}.segment"))
+        if self._segments and self._segments[-1].first == self._next:  # an empty one of the same name
+            self._segments.pop()
+        self._segments.append(writer.segment)
+        return writer
 
     def _roll(self) -> None:
-        """Begin a new segment."""
-        if self._end is not None:
-            self._end.close()
-        if self._segments and self._segments[-1][1] == 0:
-            self._remove_segment(last=True)
-        self._segments.append((self._next, 0, 0))
-        self._end = self._path(self._next).open("ab", buffering=0)
+        """Go on in a new segment."""
+        full, self._writer = self._writer, self._begin_segment()
+        full.close()
 
     def _trim(self) -> None:
-        while len(self._segments) > 1 and self._segments[0][0] + self._segments[0][1] <= self._delivered + 1:
-            self._remove_segment()
+        """Remove segments of which nothing waits."""
+        while len(self._segments) > 1 and not self._waiting_in(self._segments[0]):
+            self._remove_oldest_segment()
 
-    def _remove_segment(self, last: bool = False) -> None:
-        first, _, _ = self._segments.pop() if last else self._segments.popleft()
-        self._path(first).unlink(missing_ok=True)
+    def _give_up_oldest_segment(self) -> None:
+        """Its oldest entry can't be read: go on behind it."""
+        segment = self._segments[0]
+        logger.warning("%s: damaged, %d entries lost", segment.path, self._waiting_in(segment))
+        if len(self._segments) == 1:
+            self._roll()
+        self._drop_oldest_segment()
 
-    def _seek(self, number: int, force: bool = False) -> None:
-        """Put the reader at that entry: a step forward in its segment, or into the segment that holds it."""
-        if (
-            self._read is None
-            or force
-            or number < self._read_number
-            or self._read_first() != self._holder(number)
-        ):
-            if self._read is not None:
-                self._read.close()
-            first = self._holder(number)
-            self._read = self._path(first).open("rb")
-            self._read_number = first
-        while self._read_number < number:
-            if _read_entry(self._read) is None:
-                break
-            self._read_number += 1
+    def _drop_oldest_segment(self) -> None:
+        self.dropped += self._waiting_in(self._segments[0])
+        self._remove_oldest_segment()
+        self._trim()
 
-    def _read_first(self) -> int:
-        assert self._read is not None
-        return int(Path(self._read.name).stem)
+    def _remove_oldest_segment(self) -> None:
+        segment = self._segments.popleft()
+        if self._reader is not None and self._reader.segment is segment:
+            self._close_reader()
+        segment.path.unlink(missing_ok=True)
 
-    def _holder(self, number: int) -> int:
-        """The segment that holds an entry, by its first number."""
-        return max((first for first, _, _ in self._segments if first <= number), default=self._segments[0][0])
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
-    def _recover(self, path: Path) -> tuple[int, int, int]:
-        """Count a segment's entries; what a crash left half-written at its end is cut off."""
-        count = 0
-        with path.open("r+b") as file:
-            while _read_entry(file) is not None:
-                count += 1
-                size = file.tell()
-            size = file.tell() if count == 0 else size
-            if count == 0:
-                size = 0
-            file.truncate(size)
-        return int(path.stem), count, size
-
-
-def _read_entry(file: IO[bytes]) -> tuple[bytes, bytes] | None:
-    """The entry at the file's position; None, position unchanged, where none is whole."""
-    position = file.tell()
-    head = file.read(ENTRY.size)
-    if len(head) == ENTRY.size:
-        checksum, n_value, n_key = ENTRY.unpack(head)
-        body = file.read(n_key + n_value) if n_value <= MAX_ENTRY_BYTES else b""
-        if len(body) == n_key + n_value and zlib.crc32(head[4:] + body) == checksum:
-            return body[:n_key], body[n_key:]
-    file.seek(position)
-    return None
+    def _note_delivered(self) -> None:
+        os.pwrite(self._cursor, CURSOR.pack(self._delivered), 0)
 
 
 def _lock(file: IO[bytes], folder: Path) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecgstream.codec import JSON, MSGPACK
-from ecgstream.gateway.outbox import Entry, Outbox
+from ecgstream.gateway.outbox import Outbox
+from ecgstream.gateway.segments import Entry
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Delivery:
 
 
 class Sender:
-    """Sends what an outbox holds to `topic`, until `stop`."""
+    """Sends what an outbox holds to `topic`, for as long as `run` runs."""
 
     def __init__(
         self, options: Mapping[str, Any], topic: str, outbox: Outbox, linger_s: float = 0.02
@@ -57,20 +58,14 @@ class Sender:
         self._news.set()
 
     async def run(self) -> None:
-        """Send for ever; ends only by cancellation."""
+        """Send for ever; ends by cancellation, or by an error that no further try would mend (noted, logged, raised)."""
         try:
             while True:
-                entries = self._outbox.peek(ROUND_BYTES)
-                if not entries:
-                    self._news.clear()
-                    await self._news.wait()
-                    continue
-                await self._deliver(entries)
-                self._outbox.done(entries[-1].number)
-                self._count(entries)
-                async with self._round_ended:
-                    self._round_ended.notify_all()
-                await asyncio.sleep(self._linger_s)  # let the next round fill
+                await self._round()
+        except Exception as error:
+            self._note(error)
+            logger.exception("%s: nothing is delivered any more", self._topic)
+            raise
         finally:
             await self._close_producer()
 
@@ -86,6 +81,20 @@ class Sender:
             while self._outbox.waiting > 0:
                 await self._round_ended.wait()
 
+    async def _round(self) -> None:
+        """Deliver what waits, once something does."""
+        entries = self._outbox.peek(ROUND_BYTES)
+        if not entries:
+            self._news.clear()
+            await self._news.wait()
+            return
+        await self._deliver(entries)
+        self._outbox.done(entries[-1].number)
+        self._count(entries)
+        async with self._round_ended:
+            self._round_ended.notify_all()
+        await asyncio.sleep(self._linger_s)  # let the next round fill
+
     async def _deliver(self, entries: list[Entry]) -> None:
         """Send all entries, whatever it takes; what the broker has already is not sent again."""
         from aiokafka.errors import KafkaError
@@ -100,7 +109,7 @@ class Sender:
                 if len(entries) < n_before:
                     pause_s = FIRST_PAUSE_S
             except (KafkaError, OSError) as error:
-                self._note(error)
+                self._note_try(error)
                 await self._close_producer()
             if entries:
                 await asyncio.sleep(pause_s)
@@ -124,7 +133,7 @@ class Sender:
         refused = []
         for (part, _), result in zip(sent, results, strict=True):
             if isinstance(result, BaseException):
-                self._note(result)
+                self._note_try(result)
                 refused += part
         if refused:
             await self._close_producer()
@@ -185,6 +194,9 @@ class Sender:
     def _note(self, error: BaseException) -> None:
         self.delivery.failures += 1
         self.delivery.last_error = f"{type(error).__name__}: {error}"
+
+    def _note_try(self, error: BaseException) -> None:
+        self._note(error)
         logger.warning("%s: not delivered, tried again: %s", self._topic, self.delivery.last_error)
 
     def _count(self, entries: list[Entry]) -> None:

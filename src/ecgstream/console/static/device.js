@@ -77,8 +77,9 @@ export async function show(main, id) {
     parts.head.classList.toggle("is-late", late > 0);
     if (!trace) return;
     const end = trace.start_us + (atob(trace.samples).length / 2 / trace.fs_hz) * 1e6;
-    const old = nowUs - end > OLD_TRACE_US;
-    say(parts.traceAge, old ? `Not live: this trace ends at ${when(end, nowUs)}, ${span(nowUs - end)} ago` : `Live, to ${clock(end)}`);
+    const ageUs = nowUs - Math.min(end, trace.heard_us); // a device's clock may be fast
+    const old = ageUs > OLD_TRACE_US;
+    say(parts.traceAge, old ? `Not live: this trace ends at ${when(end, nowUs)}, ${span(ageUs)} ago` : `Live, to ${clock(end)}`);
     parts.traceAge.className = old ? "traceAge old" : "traceAge";
     parts.trace.classList.toggle("old", old);
   };

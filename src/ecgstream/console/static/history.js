@@ -4,7 +4,7 @@ import { h, say } from "./elements.js";
 import * as live from "./live.js";
 import { ask } from "./server.js";
 import { symbol } from "./symbols.js";
-import { kindName, rate, span, STATES, when } from "./words.js";
+import { kindName, rate, span, standing, when } from "./words.js";
 
 const option = (value, text) => h("option", { value }, text);
 const toUs = (text) => (text ? String(new Date(text).getTime() * 1000) : "");
@@ -17,7 +17,7 @@ function line(a) {
     h("td", { "data-name": "Device" }, h("a", { href: `/devices/${encodeURIComponent(a.device_id)}` }, a.device_id)),
     h("td", { "data-name": "Rate", class: "number" }, rate(a.heart_rate_bpm)),
     h("td", { "data-name": "Lasted" }, a.end_us ? span(a.end_us - a.onset_us) : a.ended ? "over" : "going on"),
-    h("td", { "data-name": "State" }, STATES[a.state] ?? a.state),
+    h("td", { "data-name": "State" }, standing(a)),
     h("td", { "data-name": "Answered" }, ack ? [`${ack.by}, after ${span(ack.at_us - a.detected_us)}`, ack.note ? h("q", {}, ack.note) : null] : a.pending ? `sent by ${a.pending.by}` : "nobody"));
 }
 

@@ -51,9 +51,9 @@ function beat({ now_us: serverUs, feed, last_finding_us: heardUs }) {
 
 function notice(serverUs, heardUs) {
   if (devices.size > 0 && heardUs !== null && serverUs - heardUs > SILENT_US) return "No device has been heard for over a minute: is the monitor running?";
-  const heard = [...devices.values()].filter((d) => serverUs - d.heard_us < HEARD_US);
-  if (heard.length < 2) return "";
-  const least = Math.min(...heard.map((d) => d.heard_us - d.end_us)); // one late device is its own affair, all of them together are not
+  const behind = [...devices.values()].filter((d) => serverUs - d.heard_us < HEARD_US).map((d) => d.heard_us - d.end_us).filter((us) => us > -LATE_US); // a clock that is fast tells nothing
+  if (behind.length < 2) return "";
+  const least = Math.min(...behind); // one late device is its own affair, all of them together are not
   return least > LATE_US ? `Everything is shown ${Math.round(least / 1e6)} s late or more: the monitor lags, or the devices' clocks are slow.` : "";
 }
 

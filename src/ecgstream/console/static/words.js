@@ -51,6 +51,11 @@ const REASONS = {
 export const STATES = {
   raised: "Raised", updated: "Updated", escalated: "Escalated", acknowledged: "Acknowledged", ended: "Ended",
 };
+/** How an alert stands: one that is only updated is still escalated, where nobody has answered its escalations. */
+export const standing = (alert) => {
+  const state = alert.state === "updated" && alert.escalations > 0 ? "escalated" : alert.state;
+  return STATES[state] ?? state;
+};
 export const BEATS = { N: "normal", S: "supraventricular", V: "ventricular", Q: "unclassified" };
 
 export const kindName = (kind) => KINDS[kind] ?? kind;

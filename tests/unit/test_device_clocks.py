@@ -1,0 +1,96 @@
+"""What devices' clocks and counters do to the watch over them: nothing is lost, nothing is told twice."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from clinical import at, beats, finding, stream
+from ecgstream.burdens import add_up
+from ecgstream.device_state import State
+from ecgstream.limits import load_limits
+from ecgstream.messages import Ack, Alert, AlertState, Beat, Finding
+from ecgstream.watch import on_ack, on_finding, on_tick
+
+LIMITS = load_limits()
+S = 1_000_000
+TWO_VT = beats(
+    ("N", 0.8, 50), ("V", 0.35, 20), ("N", 0.8, 80), ("V", 0.35, 20), ("N", 0.8, 200)
+)  # 40 to 47 s, 111 to 118 s
+
+
+def moved(f: Finding, by_us: int, **changes: Any) -> Finding:
+    """The same finding by a clock that stands so much later."""
+    signal = f.signal and replace(f.signal, start_us=f.signal.start_us + by_us)
+    seen = [Beat(b.at_us + by_us, b.kind, b.probability) for b in f.beats]
+    return replace(
+        f, start_us=f.start_us + by_us, end_us=f.end_us + by_us, beats=seen, signal=signal, **changes
+    )
+
+
+def answered(findings: Iterable[Finding], state: State | None = None) -> list[Alert]:
+    """All revisions, second by second of the shell's clock; every alert is answered as it is raised."""
+    state, out = state or State("chest-7"), []
+    for now_us, f in enumerate(findings):
+        now_us = at(now_us)  # noqa: PLW2901
+        alerts = on_finding(state, f, LIMITS, now_us, now_us) + on_tick(state, LIMITS, now_us)
+        for a in alerts:
+            if a.state is AlertState.RAISED:
+                on_ack(state, Ack(alert_id=a.alert_id, device_id="chest-7", by="Dr. A", at_us=now_us))
+        out += alerts
+    return out
+
+
+def raised(alerts: Iterable[Alert]) -> list[tuple[str, int]]:
+    return [
+        (a.kind, a.first_window) for a in alerts if a.state is AlertState.RAISED and a.kind != "clock-fault"
+    ]
+
+
+def silent(k: int) -> dict[str, Any]:
+    return {"acute": "asystole", "acute_probabilities": {"asystole": 0.9}} if k > 82 else {}
+
+
+@pytest.mark.parametrize("jump_s", [-86_400, -3600, -30, 60, 86_400])
+@pytest.mark.parametrize("window", [44, 60, 90, 114])
+def test_a_clock_that_jumps_changes_no_alert_but_its_own(window: int, jump_s: int) -> None:
+    for findings in (list(stream(TWO_VT, 180)), list(stream(beats(("N", 0.8, 100)), 180, silent))):
+        jumped = [f if f.window < window else moved(f, jump_s * S) for f in findings]
+        alerts = answered(jumped)
+        assert raised(alerts) == raised(answered(findings)) != []
+        assert [a.kind for a in alerts if a.kind == "clock-fault" and a.state is AlertState.RAISED] == [
+            "clock-fault"
+        ]
+
+
+@pytest.mark.parametrize("back_s", [0, -3600, -86_400])
+def test_a_new_session_by_an_earlier_clock_is_watched_as_any_other(back_s: int) -> None:
+    first = list(stream(TWO_VT, 70))
+    second = [moved(f, (100 + back_s) * S, session="b") for f in first]
+    assert [kind for kind, _ in raised(answered(first + second))] == ["vt", "vt"]
+
+
+@pytest.mark.parametrize("ppm", [-100, -20, 20, 100, 300])
+def test_a_clock_that_drifts_tells_no_event_twice(ppm: int) -> None:
+    def drifting(findings: Iterable[Finding]) -> Iterator[Finding]:
+        for f in findings:
+            yield moved(f, round(f.window * ppm / 1000) * 1000)
+
+    states = State("chest-7"), State("chest-7")
+    told = raised(answered(drifting(stream(TWO_VT, 180)), states[0]))
+    assert told == raised(answered(stream(TWO_VT, 180), states[1])) != []
+    day = [add_up(list(findings)).beats for findings in (drifting(stream(TWO_VT, 180)), stream(TWO_VT, 180))]
+    assert day[0] == day[1]
+    drifted, exact = (state.tally.last_hours(1) for state in states)
+    assert (drifted.beats, drifted.ventricular, drifted.runs) == (exact.beats, exact.ventricular, exact.runs)
+
+
+def test_a_session_that_goes_on_after_a_stray_one_is_taken_up_again() -> None:
+    findings = list(stream(TWO_VT, 180))
+    stray = finding(4, session="stray", start_us=at(95), end_us=at(100))
+    state = State("chest-7")
+    alerts = answered([*findings[:100], stray, *findings[100:]], state)
+    assert [kind for kind, _ in raised(alerts)] == ["vt", "vt"]
+    assert answered([*findings[:100], stray], state) == [], "what was seen before stays seen"
+    assert state.counts["finding of a past session"] == 1
