@@ -13,20 +13,27 @@ FS_HZ = 300.0
 WAVE_UV = np.round(800.0 * np.sin(np.arange(900) / 7.0)) + np.arange(900) % 5
 
 
-def write_wfdb(folder: Path, name: str = "r1", values: np.ndarray | None = None) -> Path:
+def write_wfdb(
+    folder: Path,
+    name: str = "r1",
+    values: np.ndarray | None = None,
+    fs_hz: float = FS_HZ,
+    gain: float = 1000.0,
+) -> Path:
     digital = np.asarray(WAVE_UV if values is None else values, dtype=np.int64).reshape(-1, 1)
     wfdb.wrsamp(
-        name, fs=FS_HZ, units=["mV"], sig_name=["II"], d_signal=digital, fmt=["16"], adc_gain=[1000.0],
+        name, fs=fs_hz, units=["mV"], sig_name=["II"], d_signal=digital, fmt=["16"], adc_gain=[gain],
         baseline=[0], write_dir=str(folder),
     )  # fmt: skip
     return folder / f"{name}.hea"
 
 
-def write_edf(path: Path, unit: str = "uV") -> Path:
+def write_edf(path: Path, unit: str = "uV", notes: tuple[str, ...] = ("felt it",)) -> Path:
     signal = edfio.EdfSignal(
         WAVE_UV, FS_HZ, label="ECG II", physical_dimension=unit, physical_range=(-2000, 2000)
     )
-    edfio.Edf([signal], annotations=[edfio.EdfAnnotation(1.0, None, "felt it")]).write(path)
+    told = [edfio.EdfAnnotation(1.0 + k, None, note) for k, note in enumerate(notes)]
+    edfio.Edf([signal], annotations=told).write(path)
     return path
 
 

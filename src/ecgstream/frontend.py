@@ -29,7 +29,7 @@ from ecgstream.front_end_kernel import (
     SLOT,
     feed,
 )
-from ecgstream.messages import Quality, Reason
+from ecgstream.messages import MAX_FS_HZ, MIN_FS_HZ, Quality, Reason
 
 QUALITIES = (Quality.FULL, Quality.RATE_ONLY, Quality.UNREADABLE)
 REASONS = tuple(Reason)
@@ -86,7 +86,12 @@ class FrontEnd:
         self._kernels = (filtering.band_pass(), filtering.band_pass_without_mains(), beats.wavelet())
 
     def start(self, slot: int, fs_hz: float, first_sample: int) -> None:
-        """Begin a session in a slot whose first sample to come has index `first_sample`; forgets what was there."""
+        """Begin a session in a slot whose first sample to come has index `first_sample`; forgets what was there.
+
+        Raises ValueError for a rate that no chunk may have: the kernels' memory is as long as those need.
+        """
+        if not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:
+            raise ValueError(f"fs_hz: expected {MIN_FS_HZ:g} to {MAX_FS_HZ:g} Hz, got {fs_hz:g}")
         state = self._slots[slot]
         state["running"] = False
         state["fs_hz"] = fs_hz

@@ -55,7 +55,10 @@ class Place:
 def chunks(
     recording: Recorded, device_id: str, session: str, chunk_s: float = 1.0, start_us: int | None = None
 ) -> Iterator[Chunk]:
-    """A recording as the chunks that a device would send, `chunk_s` seconds each; what it misses isn't sent."""
+    """A recording as the chunks that a device would send, `chunk_s` seconds each; what it misses isn't sent.
+
+    The session's sample 0 is the first that isn't missing.
+    """
     fs_hz = float(recording.fs_hz)
     if start_us is None:
         start_us = START_US if recording.start_us is None else recording.start_us
@@ -63,12 +66,13 @@ def chunks(
     samples = np.ascontiguousarray(recording.samples, dtype="<i2")
     starts = [0, *(end for _, end in recording.missing)]
     ends = [*(first for first, _ in recording.missing), len(samples)]
+    begin = next((start for start, end in zip(starts, ends, strict=True) if start < end), 0)
     for start, end in zip(starts, ends, strict=True):
         for first in range(start, end, step):
             yield Chunk(
                 device_id=device_id,
                 session=session,
-                first_sample=first,
+                first_sample=first - begin,
                 start_us=start_us + round(first * 1e6 / fs_hz),
                 fs_hz=fs_hz,
                 uv_per_lsb=recording.uv_per_lsb,

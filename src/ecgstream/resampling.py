@@ -42,7 +42,12 @@ def half_width(fs_hz: float) -> int:
 
 @functools.lru_cache(maxsize=32)
 def phase_table(fs_hz: float) -> NDArray[np.float32]:
-    """Filter phases for an input at `fs_hz`: float32 (1024, 2 * half_width(fs_hz) + 1), each row summing to one."""
+    """Filter phases for an input at `fs_hz`: float32 (1024, 2 * half_width(fs_hz) + 1), each row summing to one.
+
+    Raises ValueError for a rate of which `step` can't remember enough samples.
+    """
+    if not 0.0 < fs_hz <= MAX_HALF_WIDTH / DELAY_S:
+        raise ValueError(f"fs_hz: expected up to {MAX_HALF_WIDTH / DELAY_S:g} Hz, got {fs_hz:g}")
     half = half_width(fs_hz)
     taps = np.arange(-half, half + 1)
     offset_s = (taps[None, :] - (np.arange(PHASES) / PHASES)[:, None]) / fs_hz

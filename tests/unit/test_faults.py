@@ -190,6 +190,12 @@ def test_noise_repeats_with_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
         (Fault(kind="dropout", rate=2.0), "rate: expected a share"),
         (Fault(kind="mains", rate=0.5), "has a stretch"),
         (Fault(kind="dropout", at_s=-1), "at_s, for_s: expected a stretch"),
+        (Fault(kind="dropout", for_s=0.0), "at_s, for_s: expected a stretch"),
+        (Fault(kind="dropout", at_s=float("nan")), "at_s, for_s: expected a stretch"),
+        (Fault(kind="dropout", for_s=float("inf")), "at_s, for_s: expected a stretch"),
+        (Fault(kind="gain", size=float("nan")), r"size: expected at most 1e\+06, got nan"),
+        (Fault(kind="motion", size=-5000), "size: expected at most 100, got -5000"),
+        (Fault(kind="late", size=-3.0), "size: expected 0 or more of late, got -3"),
     ],
 )
 def test_faults_that_cannot_be_are_refused(fault: Fault, message: str) -> None:

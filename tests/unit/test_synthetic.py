@@ -42,6 +42,19 @@ def test_rhythm_changes_stand_where_they_happen() -> None:
     assert not ((beats(made) > 15.4) & (beats(made) < 25.0)).any()
 
 
+@pytest.mark.parametrize("fs_hz", [100.0, 250.0])
+def test_the_truth_is_not_half_a_sample_off(fs_hz: float) -> None:
+    made = synthesize(patient(("sinus", 60, 72), noise_mv=0.0, fs_hz=fs_hz, uv_per_lsb=0.1))
+    assert made.annotations is not None
+    signal, off = made.samples.astype(float), []
+    for at in [a.sample for a in made.annotations if a.symbol == "N"][1:-1]:
+        i = at - 3 + int(signal[at - 3 : at + 4].argmax())
+        before, peak, after = signal[i - 1 : i + 2]
+        off.append(i + 0.5 * (before - after) / (before - 2 * peak + after) - at)
+    assert len(off) > 60
+    assert abs(np.mean(off)) < 0.15
+
+
 def test_annotated_beats_are_the_peaks() -> None:
     made = synthesize(patient(("sinus", 30, 72), noise_mv=0.0))
     for at in beats(made)[1:-1]:
@@ -95,7 +108,15 @@ def test_a_normal_beat_is_the_one_of_neurokit2() -> None:
     ("broken", "message"),
     [
         (patient(("tango", 10, None)), r"script\[0\].rhythm: expected one of sinus"),
-        (patient(("sinus", 0, None)), r"script\[0\].for_s: expected seconds"),
+        (patient(("sinus", 0, None)), r"script\[0\].for_s: expected 0.1 to 86400 s, got 0"),
+        (patient(("sinus", 5, None), ("vf", 0.001, None)), r"script\[1\].for_s: expected .* got 0.001"),
+        (patient(("sinus", float("nan"), None)), r"script\[0\].for_s: expected .* got nan"),
+        (patient(("sinus", 9, None), fs_hz=0.0), "fs_hz: expected 100 to 1000 Hz, got 0"),
+        (patient(("sinus", 9, None), fs_hz=-250.0), "fs_hz: expected 100 to 1000 Hz, got -250"),
+        (patient(("sinus", 9, None), fs_hz=float("nan")), "fs_hz: expected 100 to 1000 Hz, got nan"),
+        (patient(("sinus", 9, None), uv_per_lsb=0.0), "uv_per_lsb: expected 0.001 to 1000, got 0"),
+        (patient(("sinus", 9, None), noise_mv=float("inf")), "noise_mv: expected 0 to 100, got inf"),
+        (patient(("sinus", 9, None), seed=-1), "seed: expected 0 or more, got -1"),
         (patient(("sinus", 10, 900)), r"script\[0\].bpm: expected 10 to 300"),
         (patient(), "script: expected at least one rhythm"),
     ],
@@ -130,6 +151,19 @@ def test_a_written_patient_reads_back(tmp_path: Path) -> None:
             "title: t\nabout: a\nexpect: []\nrecording: toy\nfaults: [{kind: x}]\n",
             r"faults\[0\]: kind: expected one of",
         ),
+        (
+            "title: t\nabout: a\nexpect: []\nrecording: toy\nfaults: [{kind: mains, size: .nan}]\n",
+            r"faults\[0\]: size: expected at most 1e\+06, got nan",
+        ),
+        (
+            "title: t\nabout: a\nexpect: []\npatient: {uv_per_lsb: 0, script: [{rhythm: sinus, for_s: 9}]}\n",
+            "s.yaml: patient: uv_per_lsb: expected",
+        ),
+        (
+            "title: t\nabout: a\nexpect: []\npatient: {script: [{rhythm: vf, for_s: 0.001}]}\n",
+            r"s.yaml: patient: script\[0\].for_s: expected",
+        ),
+        ("title: t\nabout: a\nexpect: []\nrecording: toy\nseed: -1\n", "s.yaml: seed: expected 0 or more"),
     ],
 )
 def test_scenarios_that_cannot_be_are_refused(tmp_path: Path, text: str, message: str) -> None:

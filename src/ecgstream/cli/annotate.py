@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(help="Annotator name: the files' extension, letters only.")
         ] = "ecgs",
         channel: Annotated[int, typer.Option(min=0, help="Which lead.")] = 0,
+        fs: Annotated[float | None, typer.Option(help="Sampling rate, for files that don't say it.")] = None,
         model: Annotated[
             Path | None, typer.Option(help="Model folder (default: the one that ships).")
         ] = None,
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
         try:
             from tqdm import tqdm
 
+            from ecgstream.cli.destinations import check_folder
             from ecgstream.evaluation import annotations
             from ecgstream.model_folder import ModelError, load_model
             from ecgstream.recordings import RecordingError, read_recording
@@ -44,9 +46,10 @@ def register(app: typer.Typer) -> None:
         if not ext.isalpha():
             _stop(f"annotate: --ext: expected letters only, got {ext!r}")
         try:
+            check_folder("--out", out)
             loaded = load_model(model or shipped_model())
             for record in tqdm(records, unit="record", disable=None):
-                stream = annotations.read_whole(read_recording(record, channel), loaded)
+                stream = annotations.read_whole(read_recording(record, channel, fs), loaded)
                 notes = annotations.notes_of(stream, loaded)
                 name = Path(record).name.removesuffix(".mat").removesuffix(".hea").replace(".", "_")
                 path = annotations.write(notes, name, stream.source.fs_hz, out, ext)

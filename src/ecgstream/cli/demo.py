@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
         Ctrl-C ends it. Nothing stays behind on this machine; on brokers of your own, the topics and records do.
 
             ecgstream demo
+
             ecgstream demo --broker apache --speed 30 --once
         """
         import asyncio

@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
             ecgstream plot mitdb/203 --from 600 --to 620 --out 203.svg
         """
         try:
+            from ecgstream.cli.destinations import check_file
             from ecgstream.evaluation import annotations, pictures
             from ecgstream.model_folder import ModelError, load_model
             from ecgstream.recordings import RecordingError, read_recording
@@ -46,6 +47,7 @@ def register(app: typer.Typer) -> None:
         if path.suffix not in {".png", ".svg"}:
             _stop(f"plot: --out: expected a name that ends with .png or .svg, got {path}")
         try:
+            check_file("--out", path)
             loaded = load_model(model or shipped_model())
             stream = annotations.read_whole(read_recording(record, channel, fs), loaded)
             pictures.draw(stream, loaded, from_s, from_s + 30.0 if to_s is None else to_s, path)

@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
         `toy` is five minutes of MIT-BIH record 208. Other formats: see docs/recordings.md.
 
             ecgstream replay toy
+
             ecgstream replay mitdb/208 --json | jq 'select(.alert_id)'
         """
         from ecgstream.analysis import Analyzer

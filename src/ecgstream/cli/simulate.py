@@ -33,7 +33,9 @@ def register(app: typer.Typer) -> None:
         speed: Annotated[str, typer.Option(help="Times real time, or max: as the broker takes it.")] = "1",
         for_s: Annotated[
             float | None,
-            typer.Option("--for", help="Stream so many seconds of device time; the recording repeats."),
+            typer.Option(
+                "--for", min=0.0, help="Stream so many seconds of device time; the recording repeats."
+            ),
         ] = None,
         chunk_s: Annotated[float, typer.Option(min=0.01, max=60.0, help="Length of a chunk [s].")] = 1.0,
         encoding: Annotated[Format, typer.Option("--format", help="How records travel.")] = Format.MSGPACK,
@@ -77,16 +79,18 @@ def register(app: typer.Typer) -> None:
         import time
         from dataclasses import replace
 
-        from ecgstream.gateway import OutboxError
+        from ecgstream.gateway import DeliveryError, OutboxError
         from ecgstream.kafka import InvalidSettings
         from ecgstream.recordings import RecordingError, read_recording
-        from ecgstream.simulator.devices import deliveries_of, fleet, merged
-        from ecgstream.simulator.patients import write
+        from ecgstream.simulator.devices import check, deliveries_of, fleet, merged
+        from ecgstream.simulator.made import write
         from ecgstream.simulator.scenarios import read_scenario
 
         try:
             times = _speed(speed)
             scenario = read_scenario(Path(source)) if source.endswith((".yaml", ".yml")) else None
+            if scenario and (channel or fs is not None):
+                raise ValueError("--channel, --fs: for a recording; a scenario says its own")
             recording = scenario.signal() if scenario else read_recording(source, channel, fs)
             if out is not None:
                 typer.echo(f"{write(replace(recording, name=_slug(Path(source).stem)), out)}")
@@ -105,11 +109,13 @@ def register(app: typer.Typer) -> None:
                 content_type=f"application/{encoding.value}",
                 loop=for_s is not None,
             )
+            for member in members:
+                check(member)
             deliveries = merged(
                 [scenario.deliveries_of(member) if scenario else deliveries_of(member) for member in members]
             )
             pace = _run(deliveries, times, for_s, buffer, bootstrap_servers, length_s)
-        except (RecordingError, InvalidSettings, OutboxError, ValueError, OSError) as error:
+        except (RecordingError, InvalidSettings, OutboxError, DeliveryError, ValueError, OSError) as error:
             typer.echo(f"simulate: {error}", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:

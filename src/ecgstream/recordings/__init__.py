@@ -12,10 +12,11 @@ import numpy as np
 
 from ecgstream.recordings.recording import Annotation, Recording, RecordingError
 
-__all__ = ["Annotation", "Recording", "RecordingError", "read_recording", "toy_recording"]
+__all__ = ["Annotation", "Recording", "RecordingError", "is_recording", "read_recording", "toy_recording"]
 
 TOY = "toy"
 MAX_FILE_BYTES = 2 * 1024**3
+SAME_RATE = 0.01  # as near a rate asked for and a file's own must be
 
 
 def read_recording(path_or_name: str | Path, channel: int = 0, fs_hz: float | None = None) -> Recording:
@@ -25,24 +26,19 @@ def read_recording(path_or_name: str | Path, channel: int = 0, fs_hz: float | No
     PhysioNet, or ``toy``. `fs_hz` is for files that don't say their rate, and refused where it contradicts
     the file. Raises `RecordingError` with the file, the place and what was expected.
     """
-    if str(path_or_name) == TOY:
-        return toy_recording()
-    path = Path(path_or_name).expanduser()
-    if path.is_dir():
-        raise RecordingError(path, "file", "expected a recording, found a folder")
-    found = path if path.is_file() else _wfdb_record(path)
-    if found is None:
-        return _by_name(str(path_or_name), path, channel)
-    if found.is_file() and found.stat().st_size > MAX_FILE_BYTES:
+    recording = _read(str(path_or_name), channel, fs_hz)
+    if fs_hz is not None and not abs(recording.fs_hz - fs_hz) <= SAME_RATE * fs_hz:
         raise RecordingError(
-            found, "file", f"expected at most {MAX_FILE_BYTES} bytes, found {found.stat().st_size}"
+            path_or_name, "rate", f"expected {fs_hz:g} Hz as asked for, found {recording.fs_hz:g} Hz"
         )
-    recording = _read_file(found, channel, fs_hz)
-    if fs_hz is not None and abs(recording.fs_hz / fs_hz - 1.0) > 0.01:
-        raise RecordingError(
-            found, "rate", f"expected {fs_hz:g} Hz as asked for, found {recording.fs_hz:g} Hz"
-        )
+    if recording.missing == ((0, len(recording.samples)),):
+        raise RecordingError(path_or_name, f"channel {channel}", "expected samples, found only missing ones")
     return recording
+
+
+def is_recording(name: str) -> bool:
+    """Whether `name` means a recording: it is there, or has a slash, as no device's id can have."""
+    return name == TOY or "/" in name or Path(name).is_file() or _wfdb_record(Path(name)) is not None
 
 
 def toy_recording() -> Recording:
@@ -56,6 +52,23 @@ def toy_recording() -> Recording:
     millivolts = np.load(Path(spec.origin).parent / "data" / "ecg.npz")["ecg"]
     samples = np.round(np.asarray(millivolts) * 200.0).astype(np.int16)  # the record's own 200 units a mV
     return Recording("mitdb-208-excerpt", 360.0, "MLII", 5.0, samples)
+
+
+def _read(name: str, channel: int, fs_hz: float | None) -> Recording:
+    if name == TOY:
+        if channel != 0:
+            raise RecordingError(TOY, "channel", f"expected 0, its only one, asked for {channel}")
+        return toy_recording()
+    path = Path(name).expanduser()
+    if path.is_dir():
+        raise RecordingError(path, "file", "expected a recording, found a folder")
+    found = path if path.is_file() else _wfdb_record(path)
+    if found is None:
+        return _by_name(name, path, channel)
+    size = found.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise RecordingError(found, "file", f"expected at most {MAX_FILE_BYTES} bytes, found {size}")
+    return _read_file(found, channel, fs_hz)
 
 
 def _wfdb_record(path: Path) -> Path | None:

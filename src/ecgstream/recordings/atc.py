@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgstream.recordings.recording import Recording, RecordingError, checked_rate
+from ecgstream.recordings.recording import Recording, RecordingError, checked_rate, utc_us
 
 LEADS = {
     b"ecg ": "I", b"ecg2": "II", b"ecg3": "III", b"ecg4": "aVR", b"ecg5": "aVL", b"ecg6": "aVF",
@@ -93,7 +93,7 @@ def _start_us(info: bytes) -> int | None:
         started = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return None if started.tzinfo is None else int(started.timestamp() * 1e6)
+    return None if started.tzinfo is None else utc_us(started)
 
 
 def _names(blocks: dict[bytes, tuple[int, bytes]]) -> str:

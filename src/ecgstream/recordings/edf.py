@@ -4,110 +4,93 @@ Samples stay the file's digital values where these fit int16 (BDF's 24 bits are 
 and physical zero is taken to the nearest whole step; the front end removes what is left of it.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ecgstream.recordings.recording import Annotation, Recording, RecordingError, checked_rate, from_digital
+from ecgstream.recordings.edf_layout import checked_layout, without_unreadable_notes
+from ecgstream.recordings.recording import (
+    Annotation,
+    Recording,
+    RecordingError,
+    checked_rate,
+    checked_unit,
+    checked_zero,
+    from_digital,
+    lead_name,
+    reading,
+    utc_us,
+)
 
 UV_OF = {"uv": 1.0, "µv": 1.0, "μv": 1.0, "mv": 1000.0, "v": 1e6, "nv": 1e-3}
-HEADER_BYTES, SIGNAL_BYTES = 256, 256
+BOUNDS = ("physical_min", "physical_max", "digital_min", "digital_max")
 
 
 def read_edf(path: Path, channel: int = 0) -> Recording:
     """Read one signal of an EDF, EDF+C or BDF file; EDF+ annotations come along, as notes."""
     import edfio
 
-    _check_size(path)
-    try:
+    layout = checked_layout(path)
+    content = without_unreadable_notes(path, layout) if layout.notes else path
+    with reading(path, "header", "expected EDF"):
         if path.suffix.lower() == ".bdf":
-            edf: Any = edfio.read_bdf(path, header_encoding="latin-1")
+            edf: Any = edfio.read_bdf(content, header_encoding="latin-1")
         else:
-            edf = edfio.read_edf(path, lazy_load_data=False, header_encoding="latin-1")
-        signals = edf.signals
-    except (ValueError, IndexError, KeyError, OSError, TypeError, OverflowError, ZeroDivisionError) as error:
-        raise RecordingError(path, "header", f"expected EDF ({type(error).__name__}: {error})") from error
-    if not edf.is_continuous:
+            edf = edfio.read_edf(content, lazy_load_data=False, header_encoding="latin-1")
+        signals, is_continuous, notes = edf.signals, edf.is_continuous, edf.annotations
+    if not is_continuous:
         raise RecordingError(path, "header", "expected a continuous recording (EDF or EDF+C), found EDF+D")
     if not 0 <= channel < len(signals):
         raise RecordingError(path, "header", f"expected channel 0 to {len(signals) - 1}, asked for {channel}")
-    signal = signals[channel]
-    unit = signal.physical_dimension.strip().lower()
-    if unit not in UV_OF:
-        raise RecordingError(
-            path,
-            f"signal {channel}",
-            f"expected a voltage (uV, mV), found unit {signal.physical_dimension!r}",
-        )
-    physical_span = signal.physical_max - signal.physical_min
-    digital_span = signal.digital_max - signal.digital_min
-    if not physical_span or not digital_span:
-        raise RecordingError(path, f"signal {channel}", "expected different physical and digital bounds")
-    step = physical_span / digital_span  # negative where the file holds the signal upside down
-    offset = round(signal.physical_min / step - signal.digital_min)
-    values = np.asarray(signal.digital, dtype=np.int64) + offset
-    if len(values) == 0:
-        raise RecordingError(path, f"signal {channel}", "expected samples, found none")
-    samples, uv_per_lsb = from_digital(
-        values if step > 0 else -values, np.zeros(len(values), np.bool_), abs(step) * UV_OF[unit]
-    )
-    fs_hz = checked_rate(path, f"signal {channel}", float(signal.sampling_frequency))
+    signal, place = signals[channel], f"signal {channel}"
+    with reading(path, place, "expected a number of samples and their time"):
+        fs_hz = float(signal.sampling_frequency)
+    fs_hz = checked_rate(path, place, fs_hz)
+    samples, uv_per_lsb = _samples(path, place, signal)
     return Recording(
         name=path.stem,
         fs_hz=fs_hz,
-        lead=signal.label.removeprefix("ECG ").strip()[:16] or "I",
-        uv_per_lsb=uv_per_lsb,
+        lead=lead_name(signal.label.removeprefix("ECG ")),
+        uv_per_lsb=checked_unit(path, place, uv_per_lsb),
         samples=samples,
         start_us=_start_us(edf),
-        annotations=tuple(Annotation(round(a.onset * fs_hz), '"', a.text) for a in edf.annotations) or None,
+        annotations=tuple(
+            Annotation(round(note.onset * fs_hz), '"', note.text) for note in notes if isfinite(note.onset)
+        )
+        or None,
     )
 
 
-def _check_size(path: Path) -> None:
-    """A file that ends early would be read as far as it goes; its header says how long it must be."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(HEADER_BYTES)
-        if len(head) < HEADER_BYTES:
-            raise RecordingError(
-                path, f"byte {size}", f"expected an EDF header of {HEADER_BYTES} bytes, the file ends here"
-            )
-        if head[:8] != b"0       " and head[1:8] != b"BIOSEMI":
-            raise RecordingError(path, "byte 0", f"expected EDF's version '0', found {head[:8]!r}")
-        n_records, n_signals = _number(path, head, 236, 244), _number(path, head, 252, 256)
-        if n_signals < 1:
-            raise RecordingError(path, "byte 252", f"expected at least one signal, found {n_signals}")
-        header_bytes = HEADER_BYTES + n_signals * SIGNAL_BYTES
-        if _number(path, head, 184, 192) != header_bytes:
-            raise RecordingError(
-                path, "byte 184", f"expected {header_bytes} (the header's size), found {head[184:192]!r}"
-            )
-        signals = file.read(n_signals * SIGNAL_BYTES)
-    if len(signals) < n_signals * SIGNAL_BYTES:
+def _samples(path: Path, place: str, signal: Any) -> tuple[NDArray[np.int16], float]:
+    """A signal's samples and their unit [µV]; upside down where the file holds it so."""
+    unit = signal.physical_dimension.strip().lower()
+    if unit not in UV_OF:
         raise RecordingError(
-            path, f"byte {size}", f"expected a header of {header_bytes} bytes, the file ends here"
+            path, place, f"expected a voltage (uV, mV), found unit {signal.physical_dimension!r}"
         )
-    at = n_signals * 216
-    per_record = sum(
-        _number(path, signals, at + 8 * i, at + 8 * i + 8, HEADER_BYTES) for i in range(n_signals)
-    )
-    width = 3 if head[1:8] == b"BIOSEMI" else 2
-    expected = header_bytes + n_records * per_record * width
-    if n_records < 1 or size < expected:
-        raise RecordingError(
-            path, f"byte {size}", f"expected {expected} bytes ({n_records} data records), the file ends here"
-        )
+    physical_min, physical_max, digital_min, digital_max = (_bound(path, place, signal, n) for n in BOUNDS)
+    if physical_min == physical_max or digital_min == digital_max:
+        raise RecordingError(path, place, "expected different physical and digital bounds")
+    step = (physical_max - physical_min) / (digital_max - digital_min)
+    checked_unit(path, place, abs(step) * UV_OF[unit])
+    offset = checked_zero(path, place, physical_min / step - digital_min)
+    values = np.asarray(signal.digital, dtype=np.int64) + offset
+    if len(values) == 0:
+        raise RecordingError(path, place, "expected samples, found none")
+    known = np.zeros(len(values), np.bool_)
+    return from_digital(values if step > 0 else -values, known, abs(step) * UV_OF[unit])
 
 
-def _number(path: Path, data: bytes, start: int, stop: int, offset: int = 0) -> int:
-    try:
-        return int(data[start:stop])
-    except ValueError:
-        raise RecordingError(
-            path, f"byte {offset + start}", f"expected a whole number, found {data[start:stop]!r}"
-        ) from None
+def _bound(path: Path, place: str, signal: Any, name: str) -> float:
+    with reading(path, f"{place}: {name}", "expected a number"):
+        bound = float(getattr(signal, name))
+        if not isfinite(bound):
+            raise ValueError(f"found {bound}")
+    return bound
 
 
 def _start_us(edf: Any) -> int | None:
@@ -118,4 +101,4 @@ def _start_us(edf: Any) -> int | None:
         return None
     if started < datetime(1985, 1, 2):  # EDF's way of saying "unknown"
         return None
-    return int(started.replace(tzinfo=UTC).timestamp() * 1e6)
+    return utc_us(started)

@@ -1,15 +1,24 @@
 """What every reader gives, and how physical values become int16."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import ceil, floor, log10
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgstream.messages import MAX_FS_HZ, MIN_FS_HZ
+
 SMALLEST_STEP_UV = 0.01
+MAX_UV_PER_LSB = 1000.0  # as much as a chunk may say
 FULL_SCALE = 32_000  # leaves room below int16's end, so that no sample reads as clipped
+MAX_LEAD = 16
+MAX_ZERO = 2**32  # a digital zero beyond it would leave int64 no room
+MAX_SAMPLES = 1_000_000_000
+LAST_US = 2**53  # of what a chunk's time may be
 
 
 class RecordingError(ValueError):
@@ -56,10 +65,17 @@ class Recording:
 def from_microvolts(
     values_uv: NDArray[np.float64], name: str, fs_hz: float, lead: str, start_us: int | None = None
 ) -> Recording:
-    """A recording from physical values, float64 (n_samples,) µV; NaN where a sample is missing.
+    """A recording from physical values, float64 (n_samples,) µV; NaN where a sample is missing."""
+    samples, uv_per_lsb = digitised(values_uv)
+    missing = spans(~np.isfinite(values_uv))
+    return Recording(name, fs_hz, lead, uv_per_lsb, samples, start_us, missing=missing)
 
-    The unit of the samples is the finest of 1, 2, 5 × 10^k µV that holds the largest value, 0.01 µV at the finest;
-    whole values keep 1 µV where that does.
+
+def digitised(values_uv: NDArray[np.float64]) -> tuple[NDArray[np.int16], float]:
+    """Physical values, float64 (n_samples,) µV, as int16 and their unit [µV]; 0 where a value is missing (NaN).
+
+    The unit is the finest of 1, 2, 5 × 10^k µV that holds the largest value, 0.01 µV at the finest; whole values keep
+    1 µV where that does.
     """
     known = np.isfinite(values_uv)
     peak = float(np.abs(values_uv[known]).max(initial=0.0))
@@ -68,7 +84,7 @@ def from_microvolts(
         step = 1.0
     samples = np.zeros(len(values_uv), dtype=np.int16)
     samples[known] = np.round(values_uv[known] / step).astype(np.int16)
-    return Recording(name, fs_hz, lead, step, samples, start_us, missing=spans(~known))
+    return samples, step
 
 
 def from_digital(
@@ -90,10 +106,59 @@ def spans(flags: NDArray[np.bool_] | Sequence[bool]) -> tuple[tuple[int, int], .
 
 
 def checked_rate(file: Path | str, place: str, fs_hz: float) -> float:
-    """The rate, if any device could have it [Hz]; raises `RecordingError` otherwise."""
-    if not 1.0 <= fs_hz <= 100_000.0:
-        raise RecordingError(file, place, f"expected a sampling rate in Hz, found {fs_hz:g}")
+    """The rate [Hz], where the monitor reads such; raises `RecordingError` otherwise."""
+    if not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:
+        raise RecordingError(
+            file,
+            place,
+            f"expected a sampling rate of {MIN_FS_HZ:g} to {MAX_FS_HZ:g} Hz, found {fs_hz:g} Hz; resample it",
+        )
     return float(fs_hz)
+
+
+def checked_unit(file: Path | str, place: str, uv_per_lsb: float) -> float:
+    """The unit of the samples [µV], where a chunk may have it; raises `RecordingError` otherwise."""
+    if not 0.0 < uv_per_lsb <= MAX_UV_PER_LSB:
+        raise RecordingError(
+            file,
+            place,
+            f"expected samples in steps above 0 and up to {MAX_UV_PER_LSB:g} µV, found steps of {uv_per_lsb:g} µV",
+        )
+    return float(uv_per_lsb)
+
+
+def checked_zero(file: Path | str, place: str, zero: float) -> int:
+    """The digital value of 0 µV; raises `RecordingError` where no converter could have it."""
+    if not abs(zero) <= MAX_ZERO:
+        raise RecordingError(file, place, f"expected a digital zero of 32 bits, found {zero:g}")
+    return round(zero)
+
+
+def lead_name(text: str) -> str:
+    """A lead's name as a chunk may have it: the letters of `text` that can be printed, 16 at most; ``I`` where there is none."""
+    return "".join(letter for letter in text if letter.isprintable()).strip()[:MAX_LEAD] or "I"
+
+
+def utc_us(at: datetime) -> int | None:
+    """A date as UTC [µs], taken as UTC where it names no zone; None where no device's clock could show it."""
+    us = int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e6)
+    return us if 0 <= us <= LAST_US else None
+
+
+@contextmanager
+def reading(file: Path | str, place: str, expected: str) -> Iterator[None]:
+    """Whatever a format's library raises on a file that isn't what it says becomes `RecordingError`, in one line."""
+    try:
+        yield
+    except RecordingError:
+        raise
+    except Exception as error:  # libraries raise anything there
+        raise RecordingError(file, place, f"{expected} ({in_a_line(error)})") from error
+
+
+def in_a_line(error: BaseException) -> str:
+    """An error's type and text."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _step_uv(peak_uv: float) -> float:

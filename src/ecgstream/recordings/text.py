@@ -11,12 +11,22 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.recordings.recording import Recording, RecordingError, checked_rate, from_microvolts
+from ecgstream.recordings.recording import (
+    MAX_SAMPLES,
+    Recording,
+    RecordingError,
+    checked_rate,
+    checked_unit,
+    from_microvolts,
+    lead_name,
+    utc_us,
+)
 
 HERTZ = re.compile(
     r"(\d+(?:[.,]\d+)?)\s*(?:hertz|herz|hz\b|hercios|гц|герц|赫兹|赫茲|ヘルツ|헤르츠)", re.IGNORECASE
@@ -24,14 +34,13 @@ HERTZ = re.compile(
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d+)? ?(?:[+-]\d{2}:?\d{2}|Z)")
 LOG_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}")
 UNITS = {"uv": 1.0, "µv": 1.0, "μv": 1.0, "mv": 1000.0, "v": 1e6}
-UNIT = re.compile(r"(?<![a-z])(uv|µv|μv|mv|v)(?![a-z])", re.IGNORECASE)
+UNIT = re.compile(r"(?<![a-z0-9])(uv|µv|μv|mv|v)(?![a-z0-9])", re.IGNORECASE)  # the V of V5 is none
 TIME_S = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 TIME_UNIT = re.compile(r"(?<![a-z])(sec|ms|us|µs|ns|s)(?![a-z])", re.IGNORECASE)
 NUMBER = re.compile(r"^[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?$")
 LEAD = re.compile(r"^(?:lead|ableitung|dérivation|derivación|derivazione|导联|誘導)\b[ :]*", re.IGNORECASE)
 MISSING_WORDS = {"", "nan", "na", "null", "-"}
-RATES_HZ = (50.0, 2000.0)
-MAX_SAMPLES = 1_000_000_000
+RATES_HZ = (50.0, 2000.0)  # by which the unit of times is told
 PLAUSIBLE_PEAK_UV = 20.0  # a smaller one is millivolts taken for microvolts, or no ECG
 
 
@@ -82,7 +91,10 @@ def read_text(path: Path, channel: int = 0, fs_hz: float | None = None) -> Recor
             raise RecordingError(
                 path, "header", "expected a sampling rate or times, found neither; give it (--fs)"
             )
-    return from_microvolts(signal, path.stem, checked_rate(path, "rate", rate), header.lead, header.start_us)
+    rate = checked_rate(path, "rate", rate)
+    recording = from_microvolts(signal, path.stem, rate, header.lead, header.start_us)
+    checked_unit(path, f"column {column + 1}" + (f" ({name})" if name else ""), recording.uv_per_lsb)
+    return recording
 
 
 def _is_data(line: str) -> bool:
@@ -104,7 +116,7 @@ def _read_header(lines: list[str]) -> _Header:
         if len(cells) == 2 and cells[1].lower() in UNITS:
             header.unit_uv = UNITS[cells[1].lower()]
         if len(cells) == 2 and LEAD.match(cells[0]):
-            header.lead = LEAD.sub("", cells[1]).strip()[:16] or "I"
+            header.lead = lead_name(LEAD.sub("", cells[1]))
     titles = [line for line in lines if line.strip()]
     if titles and header.fs_hz is None:  # with a rate it is a block of facts, not of titles
         header.names = [name.strip().strip('"') for name in re.split(r"[;\t]|,(?! )", titles[-1])]
@@ -166,7 +178,7 @@ def _cell(path: Path, i: int, cell: str, decimal_comma: bool) -> float:
     if cell.lower() in MISSING_WORDS:
         return np.nan
     number = cell.replace(",", ".") if decimal_comma else cell
-    if NUMBER.match(number):
+    if NUMBER.match(number) and isfinite(float(number)):
         return float(number)
     at = _us(cell)
     if at is None:
@@ -220,11 +232,12 @@ def _by_time(
         raise RecordingError(path, f"line {first + 1}", f"expected times of samples, found steps of {step:g}")
     # Between gaps samples are consecutive, whatever the rounding of their times.
     skipped = np.where(steps > 1.5 * step, np.round(steps / step) - 1.0, 0.0)
-    index = np.arange(len(times)) + np.concatenate([[0.0], np.cumsum(skipped)]).astype(np.int64)
-    if index[-1] > MAX_SAMPLES:
+    span = len(times) + float(skipped.sum())
+    if not span <= MAX_SAMPLES:
         raise RecordingError(
-            path, "times", f"expected at most {MAX_SAMPLES} samples, found a span of {index[-1]}"
+            path, "times", f"expected at most {MAX_SAMPLES} samples, found a span of {span:.0f}"
         )
+    index = np.arange(len(times)) + np.concatenate([[0.0], np.cumsum(skipped)]).astype(np.int64)
     even = np.full(int(index[-1]) + 1, np.nan)
     even[index] = signal
     scale = scales[rates.index(rate)]
@@ -253,4 +266,4 @@ def _us(text: str) -> int | None:
         at = datetime.fromisoformat(text.replace(" +", "+").replace(" -", "-"))
     except ValueError:
         return None
-    return int(at.timestamp() * 1e6)
+    return utc_us(at)

@@ -2,29 +2,37 @@
 
 A header (`.hea`) tells rate, gain and zero of each signal; the signal files hold digital values. What the
 header and the files say of each other is checked before reading, since a short file would otherwise be read as
-far as it goes. WFDB marks a missing sample with the smallest value of its format; it comes as `missing`.
+far as it goes. What the values mean is read by `wfdb_signal`.
 """
 
-from datetime import UTC
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ecgstream.recordings.recording import (
     Annotation,
     Recording,
     RecordingError,
     checked_rate,
-    from_digital,
-    spans,
+    in_a_line,
+    lead_name,
+    reading,
+    utc_us,
 )
+from ecgstream.recordings.wfdb_signal import UV_OF, signal_of
 
-# What wfdb raises on files that aren't what their header says.
-BROKEN = (ValueError, IndexError, KeyError, TypeError, AttributeError, OSError, OverflowError, ZeroDivisionError, EOFError)  # fmt: skip
-UV_OF = {"mv": 1000.0, "uv": 1.0, "µv": 1.0, "μv": 1.0, "v": 1e6, "nv": 1e-3}
+__all__ = [
+    "UV_OF",
+    "check_signals",
+    "read_header",
+    "read_marks",
+    "read_physionet",
+    "read_signals",
+    "read_wfdb",
+]
+
 BYTES_PER_SAMPLE = {"8": 1.0, "16": 2.0, "61": 2.0, "80": 1.0, "160": 2.0, "212": 1.5, "310": 4 / 3, "311": 4 / 3,
                     "24": 3.0, "32": 4.0}  # fmt: skip
+EXPECTED = "expected samples as the header says"
 SKIP, AUX = 59, 63  # annotation codes of MIT format that more bytes follow: a long interval, a text
 NETWORK_HINT = (
     "not found here and PhysioNet can't be reached; without network, give the path of a downloaded record "
@@ -51,18 +59,15 @@ def read_header(file: Path) -> Any:
         raise RecordingError(file, "line 1", "expected a record line, found an empty file")
     import wfdb
 
-    try:
-        header = wfdb.rdheader(str(file.with_suffix("")))
-    except BROKEN as error:
-        raise RecordingError(file, "header", f"expected a WFDB header ({_line(error)})") from error
-    checked_rate(file, "header", float(header.fs or 0))
-    return header
+    with reading(file, "header", "expected a WFDB header"):
+        return wfdb.rdheader(str(file.with_suffix("")))
 
 
 def check_signals(folder: Path, record: str) -> Any:
     """The header of a record with signals, whose files hold what it says."""
     file = folder / f"{record}.hea"
     header = read_header(file)
+    checked_rate(file, "header", float(header.fs or 0))
     _check_files(header, file, 0)
     return header
 
@@ -72,12 +77,8 @@ def read_signals(folder: Path, record: str) -> Any:
     check_signals(folder, record)
     import wfdb
 
-    try:
+    with reading(folder / f"{record}.hea", "signals", EXPECTED):
         return wfdb.rdrecord(str(folder / record))
-    except BROKEN as error:
-        raise RecordingError(
-            folder / f"{record}.hea", "signals", f"expected samples as the header says ({_line(error)})"
-        ) from error
 
 
 def read_marks(folder: Path, record: str) -> Any:
@@ -88,10 +89,8 @@ def read_marks(folder: Path, record: str) -> Any:
     _check_end(file)
     import wfdb
 
-    try:
+    with reading(file, "annotations", "expected WFDB annotations"):
         return wfdb.rdann(str(folder / record), "atr")
-    except BROKEN as error:
-        raise RecordingError(file, "annotations", f"expected WFDB annotations ({_line(error)})") from error
 
 
 def _check_end(file: Path) -> None:
@@ -118,59 +117,48 @@ def read_physionet(name: str, channel: int = 0) -> Recording:
         header = wfdb.rdheader(record, pn_dir=database)
     except FileNotFoundError as error:
         raise RecordingError(
-            name, "record", f"no such file here and none on PhysioNet ({_line(error)})"
+            name, "record", f"no such file here and none on PhysioNet ({in_a_line(error)})"
         ) from error
     except Exception as error:  # whatever the network library of the day raises
         raise RecordingError(name, "record", f"{NETWORK_HINT} ({type(error).__name__})") from error
-    checked_rate(name, "header", float(header.fs or 0))
     _check_channel(header, name, channel)
-    try:
-        return _record(wfdb, record, {"pn_dir": database}, name, name, channel)
-    except (OSError, RuntimeError) as error:
-        raise RecordingError(name, "record", f"{NETWORK_HINT} ({type(error).__name__})") from error
+    return _record(wfdb, record, {"pn_dir": database}, name, name, channel)
 
 
 def _record(
     wfdb: Any, stem: str, where: dict[str, Any], name: str, file: Path | str, channel: int
 ) -> Recording:
-    try:
+    place = f"signal {channel}"
+    with reading(file, place, EXPECTED):
         record = wfdb.rdrecord(
-            stem, channels=[channel], physical=False, smooth_frames=False, m2s=True, **where
+            stem, channels=[channel], physical=False, smooth_frames=False, m2s=False, **where
         )
-    except BROKEN as error:
-        raise RecordingError(
-            file, f"signal {channel}", f"expected samples as the header says ({_line(error)})"
-        ) from error
-    values = np.asarray(record.e_d_signal[0], dtype=np.int64)
-    if len(values) == 0:
-        raise RecordingError(file, f"signal {channel}", "expected samples, found none")
-    per_frame = int(record.samps_per_frame[0] or 1)
-    unit = str(record.units[0] or "mV")
-    if unit.lower() not in UV_OF:
-        raise RecordingError(file, f"signal {channel}", f"expected a voltage (mV, uV), found unit {unit!r}")
-    invalid = -(2 ** (_bits(str(record.fmt[0])) - 1))
-    missing = values == invalid
-    gain = float(record.adc_gain[0] or 200.0)
-    values, uv_per_lsb = values - int(record.baseline[0] or 0), UV_OF[unit.lower()] / abs(gain)
-    samples, uv_per_lsb = from_digital(values if gain > 0 else -values, missing, uv_per_lsb)
+    signal = signal_of(record, file, place)
     started = record.base_datetime
     return Recording(
         name=name,
-        fs_hz=float(record.fs) * per_frame,
-        lead=_lead(str(record.sig_name[0] or "I")),
-        uv_per_lsb=uv_per_lsb,
-        samples=samples,
-        start_us=None if started is None else int(started.replace(tzinfo=UTC).timestamp() * 1e6),
-        annotations=_annotations(wfdb, stem, where, per_frame),
-        missing=spans(missing),
+        fs_hz=checked_rate(file, "header", float(record.fs) * signal.per_frame),
+        lead=lead_name(signal.name),
+        uv_per_lsb=signal.uv_per_lsb,
+        samples=signal.samples,
+        start_us=None if started is None else utc_us(started),
+        annotations=_annotations(wfdb, stem, where, signal.per_frame),
+        missing=signal.missing,
     )
 
 
 def _check_channel(header: Any, file: Path | str, channel: int) -> None:
+    """The signal must be there, and at a rate that can be read; that of segments stands in headers of their own."""
     if not header.n_sig:
         raise RecordingError(file, "header", "expected at least one signal, found none")
     if not 0 <= channel < header.n_sig:
         raise RecordingError(file, "header", f"expected channel 0 to {header.n_sig - 1}, asked for {channel}")
+    if hasattr(header, "seg_name"):
+        return
+    n_told = len(header.file_name or [])
+    if n_told != header.n_sig:
+        raise RecordingError(file, "header", f"expected lines of {header.n_sig} signals, found {n_told}")
+    checked_rate(file, "header", float(header.fs or 0) * int(header.samps_per_frame[channel] or 1))
 
 
 def _check_files(header: Any, header_file: Path, channel: int) -> None:
@@ -208,30 +196,13 @@ def _annotations(
             return None
         read = read_marks(file.parent, file.stem)
     else:
-        try:
-            read = wfdb.rdann(stem, "atr", **where)
-        except FileNotFoundError:
-            return None
-        except BROKEN as error:
-            raise RecordingError(
-                f"{stem}.atr", "annotations", f"expected WFDB annotations ({_line(error)})"
-            ) from error
+        with reading(f"{stem}.atr", "annotations", "expected WFDB annotations"):
+            try:
+                read = wfdb.rdann(stem, "atr", **where)
+            except FileNotFoundError:
+                return None
     texts = read.aux_note or [""] * len(read.sample)
     return tuple(
         Annotation(int(sample) * per_frame, symbol, text.rstrip("\x00"))
         for sample, symbol, text in zip(read.sample, read.symbol, texts, strict=True)
     )
-
-
-def _bits(fmt: str) -> int:
-    return {"8": 8, "80": 8, "212": 12, "310": 10, "311": 10, "24": 24, "508": 8, "524": 24, "32": 32}.get(
-        fmt, 16
-    )
-
-
-def _lead(name: str) -> str:
-    return name[:16]
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgstream.codec import JSON, MSGPACK, encode
+from ecgstream.codec import JSON, MSGPACK, decode, encode
 from ecgstream.messages import Chunk
 from ecgstream.recordings import Recording
 
@@ -30,7 +30,8 @@ class Device:
     """One device that streams one recording.
 
     `start_us`: UTC time at which it takes its first sample, `phase_s` after the start. `from_sample`: where in the
-    recording it begins. With `loop` the recording begins again at its end, without end and in the same session.
+    recording it begins, or at the first sample after it that isn't missing. With `loop` the recording begins again at
+    its end, without end and in the same session.
     """
 
     device_id: str
@@ -51,8 +52,8 @@ def chunks_of(device: Device) -> Iterator[Chunk]:
     step = max(1, round(device.chunk_s * fs_hz))
     samples = np.ascontiguousarray(recording.samples, dtype="<i2")
     known = _known(recording.missing, n)
-    position, place = 0, device.from_sample
-    while n and (place < n or device.loop):
+    position, place = 0, _begin(known, device.from_sample, device.loop)
+    while known and (place < n or device.loop):
         place %= n
         stop = min(place + step, n)
         for first, end in _within(known, place, stop):
@@ -70,6 +71,14 @@ def chunks_of(device: Device) -> Iterator[Chunk]:
             )
         position += stop - place
         place = stop
+
+
+def check(device: Device) -> None:
+    """Raises ValueError, naming the field, for a device whose records nobody would take, or that has none."""
+    first = next(chunks_of(device), None)
+    if first is None:
+        raise ValueError(f"{device.recording.name}: no samples to stream")
+    decode(Chunk, encode(first, device.content_type), device.content_type)
 
 
 def deliveries_of(device: Device, chunks: Iterable[Chunk] | None = None) -> Iterator[Delivery]:
@@ -127,6 +136,12 @@ def _at(delivery: Delivery) -> float:
 def _known(missing: Sequence[tuple[int, int]], n: int) -> list[tuple[int, int]]:
     edges = [0, *(edge for span in missing for edge in span), n]
     return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
+
+
+def _begin(known: list[tuple[int, int]], place: int, loop: bool) -> int:
+    """The first known sample from `place` on, in a loop also before it; `place` where there is none."""
+    later = (max(a, place) for a, b in known if place < b)
+    return next(later, known[0][0] if known and loop else place)
 
 
 def _within(known: list[tuple[int, int]], start: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ amplitude is the median over seconds of the peak-to-peak value, not of beats.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from ecgstream.simulator.devices import Delivery
 from ecgstream.simulator.noise import noise
 
 INT16 = (-32768, 32767)
+MAX_SNR_DB, MAX_SIZE = 100.0, 1e6
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,10 +93,9 @@ def _saturate(signal: NDArray[np.float64], _f: float, _s: float, _r: Any, _: flo
     return np.full_like(signal, 1e6)  # whatever the unit, int16's end
 
 
+NOISES = ("motion", "muscle", "wander")
 SIGNAL_FAULTS: dict[str, tuple[Callable[..., NDArray[np.float64]], float]] = {
-    "motion": (_noisy("motion"), 0.0),
-    "muscle": (_noisy("muscle"), 0.0),
-    "wander": (_noisy("wander"), 0.0),
+    **{kind: (_noisy(kind), 0.0) for kind in NOISES},
     "mains": (_mains, 0.2),
     "clipping": (_clip, 0.5),
     "gain": (_gain, 0.5),
@@ -105,6 +106,7 @@ STREAM_FAULTS: dict[str, float] = {
     "dropout": 0.0, "duplicate": 0.0, "late": 3.0, "reorder": 1.0, "clock-drift": 100.0, "clock-jump": 60.0,
     "restart": 0.0, "lead-off": 0.0, "malformed": 0.0,
 }  # fmt: skip
+NEVER_NEGATIVE = ("mains", "clipping", "late", "reorder")
 
 
 def check(fault: Fault) -> None:
@@ -117,8 +119,14 @@ def check(fault: Fault) -> None:
         raise ValueError(f"rate: expected a share from 0 to 1, got {fault.rate}")
     if fault.rate is not None and fault.kind in {*SIGNAL_FAULTS, "restart", "clock-drift", "clock-jump"}:
         raise ValueError(f"rate: {fault.kind} has a stretch (at_s, for_s), no rate")
-    if fault.at_s < 0 or (fault.for_s is not None and fault.for_s <= 0):
+    until_s = fault.at_s + (0.0 if fault.for_s is None else fault.for_s)
+    if not 0 <= fault.at_s <= until_s or not isfinite(until_s) or fault.for_s == 0:
         raise ValueError(f"at_s, for_s: expected a stretch, got {fault.at_s}, {fault.for_s}")
+    most = MAX_SNR_DB if fault.kind in NOISES else MAX_SIZE
+    if fault.size is not None and not abs(fault.size) <= most:
+        raise ValueError(f"size: expected at most {most:g}, got {fault.size:g}")
+    if fault.size is not None and fault.size < 0 and fault.kind in NEVER_NEGATIVE:
+        raise ValueError(f"size: expected 0 or more of {fault.kind}, got {fault.size:g}")
 
 
 def spoil(recording: Recording, faults: Iterable[Fault], seed: int = 0) -> Recording:

@@ -12,16 +12,20 @@ waves of 4 to 8 Hz and RR intervals without memory; VF is one oscillation of wan
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgstream.messages import MAX_FS_HZ, MIN_FS_HZ
 from ecgstream.recordings import Annotation, Recording
+from ecgstream.recordings.recording import MAX_UV_PER_LSB
 
 MAX_S = 24 * 3600.0
+MIN_STRETCH_S = 0.1
+MAX_NOISE_MV = 100.0
+MIN_UV_PER_LSB = 0.001
 R_MV = 1.1  # height of a normal R peak
 TEXT = {
     "sinus": "(N", "af": "(AFIB", "svt": "(SVTA", "vt": "(VT", "vf": "(VF", "asystole": "(ASYS", "bigeminy": "(B",
@@ -78,7 +82,7 @@ class _Beat(NamedTuple):
 
 def synthesize(patient: Patient, name: str = "patient") -> Recording:
     """The patient's ECG, with beats and rhythm changes as annotations. Raises ValueError for a script that can't be."""
-    total_s = _check(patient)
+    total_s = check(patient)
     n = round(total_s * patient.fs_hz)
     rng = np.random.default_rng(patient.seed)
     truth: list[Annotation] = []
@@ -114,22 +118,37 @@ def synthesize(patient: Patient, name: str = "patient") -> Recording:
     return Recording(name, patient.fs_hz, patient.lead, patient.uv_per_lsb, samples, None, tuple(truth))
 
 
-def _check(patient: Patient) -> float:
+def check(patient: Patient) -> float:
+    """How long the script is [s]; raises ValueError for one that can't be, naming the field."""
+    if not MIN_FS_HZ <= patient.fs_hz <= MAX_FS_HZ:
+        raise ValueError(f"fs_hz: expected {MIN_FS_HZ:g} to {MAX_FS_HZ:g} Hz, got {patient.fs_hz:g}")
+    if not MIN_UV_PER_LSB <= patient.uv_per_lsb <= MAX_UV_PER_LSB:
+        raise ValueError(
+            f"uv_per_lsb: expected {MIN_UV_PER_LSB:g} to {MAX_UV_PER_LSB:g}, got {patient.uv_per_lsb:g}"
+        )
+    if not 0 <= patient.noise_mv <= MAX_NOISE_MV:
+        raise ValueError(f"noise_mv: expected 0 to {MAX_NOISE_MV:g}, got {patient.noise_mv:g}")
+    if patient.seed < 0:
+        raise ValueError(f"seed: expected 0 or more, got {patient.seed}")
     if not patient.script:
         raise ValueError("script: expected at least one rhythm")
     for i, stretch in enumerate(patient.script):
-        if stretch.rhythm not in TEXT:
-            raise ValueError(f"script[{i}].rhythm: expected one of {', '.join(TEXT)}, got {stretch.rhythm!r}")
-        if not stretch.for_s > 0:
-            raise ValueError(f"script[{i}].for_s: expected seconds, got {stretch.for_s}")
-        if stretch.bpm is not None and not 10 <= stretch.bpm <= 300:
-            raise ValueError(f"script[{i}].bpm: expected 10 to 300, got {stretch.bpm}")
-        if not (0 <= stretch.pvc_rate <= 0.5 and 0 <= stretch.pac_rate <= 0.5):
-            raise ValueError(f"script[{i}].pvc_rate, pac_rate: expected shares up to 0.5")
+        _check_stretch(f"script[{i}]", stretch)
     total_s = sum(stretch.for_s for stretch in patient.script)
     if total_s > MAX_S:
         raise ValueError(f"script: {total_s:g} s, at most {MAX_S:g}")
     return total_s
+
+
+def _check_stretch(place: str, stretch: Stretch) -> None:
+    if stretch.rhythm not in TEXT:
+        raise ValueError(f"{place}.rhythm: expected one of {', '.join(TEXT)}, got {stretch.rhythm!r}")
+    if not MIN_STRETCH_S <= stretch.for_s <= MAX_S:
+        raise ValueError(f"{place}.for_s: expected {MIN_STRETCH_S:g} to {MAX_S:g} s, got {stretch.for_s:g}")
+    if stretch.bpm is not None and not 10 <= stretch.bpm <= 300:
+        raise ValueError(f"{place}.bpm: expected 10 to 300, got {stretch.bpm}")
+    if not (0 <= stretch.pvc_rate <= 0.5 and 0 <= stretch.pac_rate <= 0.5):
+        raise ValueError(f"{place}.pvc_rate, pac_rate: expected shares up to 0.5")
 
 
 def _beats(
@@ -206,7 +225,8 @@ def _waves(beats: list[_Beat], n: int, fs_hz: float) -> NDArray[np.float64]:
         theta = omega * (np.arange(first, last) / fs_hz - beat.at_s)
         drive[first:last] += _drive(theta, omega, WAVES[beat.waves])
     decay = np.exp(-1.0 / fs_hz)
-    trace: NDArray[np.float64] = lfilter([1.0 - decay], [1.0, -decay], drive)
+    # A trapezium a step: a peak stands where its beat is, not half a sample off.
+    trace: NDArray[np.float64] = lfilter([(1.0 - decay) / 2, (1.0 - decay) / 2], [1.0, -decay], drive)
     return trace * _scale()
 
 
@@ -250,31 +270,3 @@ def _slow(n: int, fs_hz: float, up_to_hz: float, rng: np.random.Generator) -> ND
     spectrum[np.fft.rfftfreq(n, 1.0 / fs_hz) > up_to_hz] = 0.0
     values = np.fft.irfft(spectrum, n)
     return values / max(float(values.std()), 1e-12)
-
-
-def write(recording: Recording, folder: Path) -> Path:
-    """Write the recording as a WFDB record, its annotations as ``.atr``; gives the header's path."""
-    import wfdb
-
-    folder.mkdir(parents=True, exist_ok=True)
-    wfdb.wrsamp(
-        recording.name,
-        fs=recording.fs_hz,
-        units=["mV"],
-        sig_name=[recording.lead],
-        d_signal=recording.samples.astype(np.int64).reshape(-1, 1),
-        fmt=["16"],
-        adc_gain=[1000.0 / recording.uv_per_lsb],
-        baseline=[0],
-        write_dir=str(folder),
-    )
-    if recording.annotations:
-        wfdb.wrann(
-            recording.name,
-            "atr",
-            np.array([a.sample for a in recording.annotations]),
-            [a.symbol for a in recording.annotations],
-            aux_note=[a.text for a in recording.annotations],
-            write_dir=str(folder),
-        )
-    return folder / f"{recording.name}.hea"

@@ -1,6 +1,7 @@
 """Scenarios: a patient or a recording, a wearable's faults, and the alerts that must come of them, in one YAML file."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from ecgstream.recordings import Recording, RecordingError, read_recording
 from ecgstream.simulator.devices import Delivery, Device, chunks_of
 from ecgstream.simulator.faults import Fault, check, disturb, spoil
 from ecgstream.simulator.patients import Patient, synthesize
+from ecgstream.simulator.patients import check as check_patient
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,9 +61,21 @@ def read_scenario(path: Path) -> Scenario:
         raise RecordingError(path, "fields", str(error)) from error
     if (scenario.patient is None) == (scenario.recording is None):
         raise RecordingError(path, "patient, recording", "expected one of the two")
+    if scenario.seed < 0:
+        raise RecordingError(path, "seed", f"expected 0 or more, got {scenario.seed}")
+    if scenario.patient is not None:
+        with _field(path, "patient"):
+            check_patient(scenario.patient)
     for i, fault in enumerate(scenario.faults):
-        try:
+        with _field(path, f"faults[{i}]"):
             check(fault)
-        except ValueError as error:
-            raise RecordingError(path, f"faults[{i}]", str(error)) from None
     return scenario
+
+
+@contextmanager
+def _field(path: Path, place: str) -> Iterator[None]:
+    """What can't be in a field of the file is told with both."""
+    try:
+        yield
+    except ValueError as error:
+        raise RecordingError(path, place, str(error)) from None
