@@ -17,6 +17,7 @@ from ecgstream.console.live import Live, event
 from ecgstream.console.store import Search, Store, has_ended, is_open
 from ecgstream.console.trend import known_rate
 from ecgstream.console.ward import Ward, trace
+from ecgstream.letters import field_at_fault
 from ecgstream.limits import Limits, LimitsError, for_device, load_limits
 from ecgstream.messages import Ack, Alert, DeviceSettings, Finding
 
@@ -66,7 +67,11 @@ class Desk:
         try:
             for_device(self.limits, settings)
         except LimitsError as error:
-            log.warning("settings refused", device=settings.device_id, reason=str(error))
+            log.warning(
+                "settings refused",
+                device=settings.device_id,
+                reason=field_at_fault(str(error), DeviceSettings),
+            )
             return
         self.settings[settings.device_id] = settings
         self.settings.move_to_end(settings.device_id)

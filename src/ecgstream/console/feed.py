@@ -21,6 +21,7 @@ from msgspec import Struct
 from ecgstream.codec import JSON, MSGPACK, InvalidRecord, decode, decode_answer, encode
 from ecgstream.console.audit import AuditEntry
 from ecgstream.console.desk import Desk
+from ecgstream.letters import field_at_fault
 from ecgstream.messages import Ack, Alert, DeviceSettings, Finding, Snooze
 from ecgstream.topics import Topics
 
@@ -219,7 +220,9 @@ def take(desk: Desk, record: "ConsumerRecord[bytes, bytes]", topics: Topics) -> 
         _give(desk, record, topics)
     except InvalidRecord as error:
         desk.undecodable += 1
-        log.warning("record passed over", place=place, reason=str(error)[:300])
+        kinds = {topics.rhythm: Finding, topics.alerts: Alert, topics.device_settings: DeviceSettings}
+        reason = field_at_fault(str(error), kinds.get(record.topic, Ack))
+        log.warning("record passed over", place=place, reason=reason)
     except sqlite3.Error:
         raise
     except Exception:
