@@ -37,7 +37,7 @@ format: $(test_stamp)  ## Put the code in its form
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(test_stamp)  ## Measure speed
+bench: .venv/.stamp-bench  ## Measure speed
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
 
 lock: $(UV)  ## Renew uv.lock
@@ -52,6 +52,9 @@ clean:  ## Remove all that was built here
 
 .venv/.stamp-demo: pyproject.toml uv.lock | $(UV) .venv
 	$(call sync,demo)
+
+.venv/.stamp-bench: pyproject.toml uv.lock | $(UV) .venv
+	$(call sync,test train)
 
 $(test_stamp): pyproject.toml uv.lock | $(UV) .venv
 	$(call sync,test $(EXTRAS))

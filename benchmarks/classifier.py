@@ -8,11 +8,11 @@ in ONNX Runtime with one finding and one beat a second from each of 64 streams, 
 nothing measured, which is the network's work and little else. "Anew" is the network alone in torch eager on each whole 30-s window,
 batches of 32. Stanford's is the 34-layer network of Rajpurkar et al.
 2017 in torch eager on 30 s at 200 Hz. Without a folder the network is untrained: its speed doesn't depend
-on its weights.
+on its weights. Needs the train extra.
 """
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -144,5 +144,10 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", nargs="?", type=Path, help="its folder (default: an untrained network)")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        main(Path(sys.argv[1]) if len(sys.argv) > 1 else untrained(Path(scratch) / "untrained"))
+        main(arguments.model or untrained(Path(scratch) / "untrained"))

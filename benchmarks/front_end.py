@@ -1,8 +1,11 @@
 """The front end alone: ECG-seconds a core-second at 250 Hz in 1-s chunks over many devices, beside two references.
 
-python benchmarks/front_end.py
+    python benchmarks/front_end.py
+
+CPU time of the process, in one run, in turns (the median of `ROUNDS`).
 """
 
+import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,4 +85,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     main()

@@ -1,6 +1,6 @@
 """Whether memory stays flat over a day of one device's stream, through monitor and alerting but for Kafka, as fast as it goes.
 
-    python benchmarks/memory.py [hours]
+    python benchmarks/memory.py [HOURS]
 
 Records of one second at 250 Hz, in batches of `BATCH`, with the faults of real life: a gap, a repeated record, a second
 without contact and a new session now and then. Prints for the end of each hour what the process holds, what alerting
@@ -8,8 +8,8 @@ stores of the device, and how many records back a restart would read; then the s
 which tables and buffers reach their sizes.
 """
 
+import argparse
 import gc
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,4 +116,8 @@ def main(hours: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 24)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("hours", nargs="?", type=int, default=24, help="of the stream (default: 24)")
+    main(parser.parse_args().hours)

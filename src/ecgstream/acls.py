@@ -45,7 +45,13 @@ def _processes(topics: Topics, monitor_group: str) -> Iterator[Grant]:
         *topics.changelogs,
     ):
         yield Grant("alerting", READ, "topic", topic)
-    for topic in (topics.alerts, topics.acks, topics.dead_letters, *topics.changelogs):
+    for topic in (
+        topics.alerts,
+        topics.acks,
+        topics.device_settings,
+        topics.dead_letters,
+        *topics.changelogs,
+    ):
         yield Grant("alerting", WRITE, "topic", topic)
     yield Grant("alerting", READ, "group", f"{topics.prefix}alerting")
     yield Grant("notify", READ, "topic", topics.alerts)

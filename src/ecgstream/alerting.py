@@ -13,7 +13,6 @@ A timer looks at each device by the clock on the wall: escalation, snoozes and s
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -31,18 +30,15 @@ from ecgstream.kafka import KafkaSettings
 from ecgstream.limits import Limits, LimitsError, for_device
 from ecgstream.messages import Ack, Alert, DeadLetter, DeviceSettings, Finding
 from ecgstream.topics import Topics
+from ecgstream.wall_clock import now_us
 
 TICK_S = 1.0
+STALLED_US = 5_000_000
 LOCKS = 64
 REVISIONS = Counter("ecgstream_alert_revisions_total", "Alert revisions published.", ["kind", "state"])
 HELD_BACK = Counter("ecgstream_alerting_held_back_total", "Ignored or held back, by cause.", ["cause"])
 DEVICES = Gauge("ecgstream_alerting_devices", "Devices that this process watches.")
 log = structlog.get_logger()
-
-
-def now_us() -> int:
-    """The clock on the wall, µs."""
-    return time.time_ns() // 1000
 
 
 class Desk:
@@ -55,6 +51,7 @@ class Desk:
         self.settings = app.Table("settings", **table)
         self.alerts = app.topic(topics.alerts, **faust_app.RAW)
         self.acks = app.topic(topics.acks, **faust_app.RAW)
+        self.device_settings = app.topic(topics.device_settings, **faust_app.RAW)
         self.dead_letters = app.topic(topics.dead_letters, **faust_app.RAW)
         self._takes = {topics.rhythm: Finding, topics.acks: Ack, topics.device_settings: DeviceSettings}
         self.failed: asyncio.Future[None] | None = None
@@ -103,11 +100,9 @@ class Desk:
         with our_own_code():
             answer = decode_answer(event.message.value, faust_app.content_type(event))
         key = answer.device_id.encode()
-        if event.message.partition != self.partition_of(key):
-            await faust_app.delivered(
-                self.acks, key, event.message.value, event.headers, self.partition_of(key)
-            )
-        elif isinstance(answer, Ack):
+        if await self._is_astray(event, self.acks, key):
+            return
+        if isinstance(answer, Ack):
             await self._change(answer.device_id, lambda state, _: watch.on_ack(state, answer))
         else:
             await self._change(
@@ -115,7 +110,7 @@ class Desk:
             )
 
     async def on_settings(self, event: Any) -> None:
-        """A record of ``ecg.device-settings``; one without a value takes the device's settings away."""
+        """A record of ``ecg.device-settings``; one without a value takes the device's settings away. As answers, they may come astray."""
         key, value = event.message.key or b"", event.message.value
         refused: str | None = None
         if value:
@@ -128,38 +123,35 @@ class Desk:
                 refused = str(error)
                 field = letters.field_at_fault(refused, DeviceSettings)
                 log.warning("settings refused", device=letters.loggable_id(key), reason=field)
-        if letters.loggable_id(key) == letters.NO_ID or event.message.partition != self.partition_of(key):
+        if letters.loggable_id(key) == letters.NO_ID:
             raise InvalidRecord(refused or "key: expected the device's id")
+        if await self._is_astray(event, self.device_settings, key):
+            return
         if refused is None:
             await faust_app.changelogs_known(self.app)
             self.settings[key] = value or b""
         at = faust_app.place(event)
         await self._change(
-            key.decode(errors="replace"),
-            lambda state, limits: watch.on_settings(state, refused, at, limits, now_us()),
+            key.decode(), lambda state, limits: watch.on_settings(state, refused, at, limits, now_us())
         )
 
     async def on_dead_letter(self, event: Any) -> None:
-        """A record of ``ecg.dead-letters``: a parked one and an alert that reached nobody are told; whatever its sender got wrong is
-        the sender's to see.
-        """
+        """A record of ``ecg.dead-letters``: a parked one and an alert that reached nobody are told; the rest is its sender's to see."""
         key = event.message.key
         try:  # not `decode`: a letter may be longer than any other record
             letter = msgspec.msgpack.decode(event.message.value or b"", type=DeadLetter)
         except msgspec.DecodeError:
             HELD_BACK.labels("unreadable dead letter").inc()
             return
-        if not letter.parked or not key or letters.loggable_id(key) == letters.NO_ID:
-            return
-        if event.message.partition != self.partition_of(key):
+        is_id = key is not None and letters.loggable_id(key) != letters.NO_ID
+        if not letter.parked or not is_id or event.message.partition != self.partition_of(key):
             return
         at = f"{letter.topic}[{letter.partition}]@{letter.offset}"
         kind, why = "record-parked", {"parked": f"{at}: {letter.reason.removeprefix('parked: ')}"}
         if letter.topic == self.topics.alerts:
             kind, why = notify.FAILED, {"undelivered": letter.reason}
         await self._change(
-            key.decode(errors="replace"),
-            lambda state, limits: watch.on_failure(state, kind, at, why, limits, now_us()),
+            key.decode(), lambda state, limits: watch.on_failure(state, kind, at, why, limits, now_us())
         )
 
     async def tick(self) -> None:
@@ -172,7 +164,11 @@ class Desk:
         DEVICES.set(len(owned))
         for key in owned:
             if self._due.get(key, 0) <= now:
+                begun_us = now_us()
                 await self._tick_of(key)
+                if now_us() - begun_us > STALLED_US:  # the broker was away, and nobody could be heard
+                    self.ready_us = now_us()
+                    return
 
     async def _tick_of(self, key: bytes) -> None:
         try:
@@ -189,6 +185,13 @@ class Desk:
         """The partition of a key, as Kafka's own clients choose it."""
         return int((murmur2(key) & 0x7FFFFFFF) % self.partitions)
 
+    async def _is_astray(self, event: Any, topic: Any, key: bytes) -> bool:
+        """Whether a record came to a partition that isn't its device's; then it is sent on to that."""
+        partition = self.partition_of(key)
+        if event.message.partition != partition:
+            await faust_app.delivered(topic, key, event.message.value, event.headers, partition)
+        return bool(event.message.partition != partition)
+
     async def _change(self, device_id: str, act: Callable[[State, Limits], list[Alert]]) -> None:
         """Change one device's state: publish what that gives, then store it."""
         key = device_id.encode()
@@ -201,8 +204,9 @@ class Desk:
                 limits, refused = self._limits_of(key)
                 alerts = act(state, limits)
                 if refused != state.refused:
-                    state.refused = refused
-                    alerts += watch.on_settings(state, refused or None, limits.name, limits, now_us())
+                    state.refused, state.refusals = refused, state.refusals + 1
+                    cause = f"{limits.name} {state.refusals}"
+                    alerts += watch.on_settings(state, refused or None, cause, limits, now_us())
                 if is_over := watch.is_over(state, limits, now_us()):
                     alerts += watch.on_farewell(state, limits, now_us())
             for alert in alerts:

@@ -21,6 +21,7 @@ from ecgstream.kafka import KafkaSettings, client_options, reading, started
 from ecgstream.messages import Ack, Alert, AlertState, Priority, Snooze
 from ecgstream.strip_text import around_onset
 from ecgstream.topics import Topics
+from ecgstream.wall_clock import now_us
 
 QUIET_S = 1.5  # nothing more came for so long: what was there has been read
 MOST_ALERTS = 5000  # kept; the oldest ended ones go first
@@ -101,7 +102,7 @@ def _row(alert: Alert) -> tuple[Text | str, ...]:
 async def show(settings: KafkaSettings, form: Form | None, follow: bool, n_strips: int, hours: float) -> None:
     """Print revisions as lines of a `form`, or keep a live table; without `follow` only what is there."""
     board, console = Board(), Console()
-    since_us = time.time_ns() // 1000 - round(hours * 3600e6)
+    since_us = now_us() - round(hours * 3600e6)
     if form is not None:
         async for alerts in _revisions(settings, board, since_us, follow):
             for alert in alerts:
@@ -112,17 +113,17 @@ async def show(settings: KafkaSettings, form: Form | None, follow: bool, n_strip
     if not follow:
         async for _ in _revisions(settings, board, since_us, follow):
             pass
-        console.print(table(board, time.time_ns() // 1000, n_strips, console.width))
+        console.print(table(board, now_us(), n_strips, console.width))
         return
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         async for _ in _revisions(settings, board, since_us, follow):
-            live.update(table(board, time.time_ns() // 1000, n_strips, console.width), refresh=True)
+            live.update(table(board, now_us(), n_strips, console.width), refresh=True)
 
 
 async def acknowledge(settings: KafkaSettings, alert_id: str, by: str, note: str) -> None:
     """Find the alert, send the answer; raises `LookupError` when there is none or the id isn't enough."""
     board = Board()
-    since_us = _now_us() - round(ANSWERED_WITHIN_DAYS * 86400e6)
+    since_us = now_us() - round(ANSWERED_WITHIN_DAYS * 86400e6)
     async for _ in _revisions(settings, board, since_us, follow=False):
         pass
     found = [a for key, a in board.alerts.items() if key.startswith(alert_id)]
@@ -134,7 +135,7 @@ async def acknowledge(settings: KafkaSettings, alert_id: str, by: str, note: str
         )
         raise LookupError(f"{alert_id}: {known}")
     alert = (exact or found)[0]
-    ack = Ack(alert_id=alert.alert_id, device_id=alert.device_id, by=by, at_us=_now_us(), note=note)
+    ack = Ack(alert_id=alert.alert_id, device_id=alert.device_id, by=by, at_us=now_us(), note=note)
     await _answer(settings, alert.device_id, ack)
     print(f"{alert.alert_id}: answered by {by}")
 
@@ -147,15 +148,11 @@ async def snooze(
 
     if kind not in KINDS:
         raise LookupError(f"{kind}: no such kind; there are {', '.join(sorted(KINDS))}")
-    now = _now_us()
+    now = now_us()
     until_us = now + round(minutes * 60e6)
     order = Snooze(device_id=device_id, kind=kind, until_us=until_us, by=by, at_us=now, note=note)
     await _answer(settings, device_id, order)
     print(f"{device_id}: {kind} " + (f"snoozed for {minutes:g} min" if minutes else "not snoozed any more"))
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 async def _answer(settings: KafkaSettings, device_id: str, record: Ack | Snooze) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.messages import Finding, Quality
-from ecgstream.readings import SAME_BEAT_US
 
 LONGEST_STEP_S = 10.0
+SAME_BEAT_US = 150_000  # two times nearer than this are of one beat: hearts beat no faster than 400/min
 
 
 @dataclass

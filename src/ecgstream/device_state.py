@@ -35,6 +35,7 @@ class State(Struct):
     tally: Tally = field(default_factory=Tally)
     failures: list[str] = field(default_factory=list)  # places of the last records parked or not delivered
     refused: str = ""  # why the settings in force can't be under the present table
+    refusals: int = 0  # how often that was so
     counts: dict[str, int] = field(default_factory=dict)  # what was ignored or held back, by cause
 
 
@@ -68,7 +69,9 @@ def move(state: State, by_us: int) -> None:
     for live in state.alerts.values():
         live.raised_us, live.ended_us = live.raised_us + by_us, live.ended_us + by_us
     state.tally.move(by_us)
-    state.end_us, state.lag_us = state.end_us + by_us, None
+    state.end_us += by_us
+    if state.lag_us is not None:
+        state.lag_us -= by_us
     if state.readable_since_us is not None:
         state.readable_since_us += by_us
     if state.last_beat_us is not None:

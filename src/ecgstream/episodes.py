@@ -27,8 +27,7 @@ Rules that the table states:
 
 Readings come about every 5 s, each second when something is notable, so durations are differences of event
 time and never counts of findings. A reading of beats may be of the past (a run that is over when the
-finding comes): it counts if it reaches further than what has been told already, by a beat: where the device's clock
-drifts, the same beat comes a little later with each finding.
+finding comes): it counts if it reaches further than what has been told already.
 """
 
 from enum import StrEnum
@@ -39,7 +38,7 @@ from msgspec.structs import replace
 
 from ecgstream.limits import KindRule
 from ecgstream.messages import Strip
-from ecgstream.readings import SAME_BEAT_US, Reading, Sign
+from ecgstream.readings import Reading, Sign
 
 RECENT_US = 3_000_000  # a condition of beats that reached so near the finding's end still holds
 
@@ -161,7 +160,7 @@ class Episode(Struct):
 def input_of(episode: Episode, reading: Reading, rule: KindRule, end_us: int) -> Input:
     """Turn a reading at event time `end_us` into the machine's input."""
     sign = reading.sign
-    told = reading.until_us < episode.told_us + SAME_BEAT_US
+    told = reading.until_us <= episode.told_us
     is_past = end_us - reading.until_us > RECENT_US
     if sign is Sign.ON and told and (is_past or episode.state is State.QUIET):
         sign = Sign.OFF

@@ -32,7 +32,7 @@ from ecgstream.acls import MONITOR_GROUP
 from ecgstream.analysis import Analyzer
 from ecgstream.codec import encode
 from ecgstream.kafka import started
-from ecgstream.letters import UNREADABLE, field_at_fault, loggable_id, place
+from ecgstream.letters import NO_ID, UNREADABLE, field_at_fault, loggable_id, place
 from ecgstream.parking import Parking, is_a_records
 from ecgstream.pipeline import CONTENT_TYPE, Batch, Pipeline
 from ecgstream.replay import warm_up
@@ -40,7 +40,7 @@ from ecgstream.topics import Topics
 
 POLL_MS = 200
 LONGEST_REQUEST_BYTES = 4 * 1024 * 1024  # a dead letter wraps the largest record that is taken
-UNKNOWN_DEVICE = b"monitor"  # whom a parked record without a key is told of
+UNKNOWN_DEVICE = b"monitor"  # whom a parked record is told of whose key is no device's id
 
 log = structlog.get_logger("monitor")
 
@@ -265,7 +265,8 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
                 log.critical(
                     "parked", at=place(letter), device=loggable_id(letter.key), cause=type(error).__name__
                 )
-                value, key = encode(letter), letter.key or UNKNOWN_DEVICE
+                is_id = loggable_id(letter.key) not in (None, NO_ID)
+                value, key = encode(letter), letter.key if is_id else UNKNOWN_DEVICE
                 await self._producer.send_and_wait(
                     self._topics.dead_letters, value, key=key, headers=CONTENT_TYPE
                 )

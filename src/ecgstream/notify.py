@@ -21,6 +21,7 @@ from ecgstream.kafka import KafkaSettings, client_options, started
 from ecgstream.letters import dead_letter
 from ecgstream.messages import Alert, AlertState, Priority
 from ecgstream.topics import Topics
+from ecgstream.wall_clock import now_us
 
 TRIES = 4
 FIRST_PAUSE_S = 1.0
@@ -98,13 +99,12 @@ async def run(settings: KafkaSettings, send: Send, least: Priority, stop: asynci
 async def _take(
     record: ConsumerRecord[Any, Any], send: Send, least: Priority, producer: AIOKafkaProducer, topics: Topics
 ) -> None:
-    now_us = time.time_ns() // 1000
     try:
         alert = decode(Alert, record.value)
     except InvalidRecord as error:
         log.warning("%s[%d]@%d: %s", record.topic, record.partition, record.offset, error)
         return
-    if not is_told(alert, least) or now_us / 1e6 - record.timestamp / 1e3 > TOO_OLD_S:
+    if not is_told(alert, least) or now_us() / 1e6 - record.timestamp / 1e3 > TOO_OLD_S:
         return
     if not await deliver(alert, send):
         letter = dead_letter(record, f"{alert.alert_id}: {alert.message}", parked=True)

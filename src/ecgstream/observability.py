@@ -43,7 +43,8 @@ FROM_PUBLISH = Histogram(
 )
 LAG_RECORDS = Gauge("ecgstream_lag_records", "Records not read yet.", ["topic", "partition"])
 LAG_SECONDS = Gauge(
-    "ecgstream_lag_seconds", "Age of the last record read, by the log's time; 0 while none waits."
+    "ecgstream_lag_seconds",
+    "Age of the last record read, by the log's time; before the first, how long records wait; 0 while none waits.",
 )
 DEVICES = Gauge("ecgstream_live_devices", "Devices with a session.")
 REASSEMBLY = Gauge("ecgstream_reassembly", "What reassembly did to chunks, since the start.", ["what"])
@@ -99,9 +100,11 @@ class Progress:
 
     @property
     def lag_s(self) -> float:
-        """Age of the last record read [s]; 0 while none waits."""
-        if self._waiting_since is None or self._record_ms is None:
+        """Age of the last record read [s], before the first how long records are known to wait; 0 while none waits."""
+        if self._waiting_since is None:
             return 0.0
+        if self._record_ms is None:
+            return time.monotonic() - self._waiting_since
         return max(0.0, time.time() - self._record_ms / 1e3)
 
     @property

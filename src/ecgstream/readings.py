@@ -14,7 +14,6 @@ from ecgstream.patterns import runs_of, slows
 
 NO_CONTACT = frozenset({Reason.GAP, Reason.LEAD_OFF})
 NO_WAVES = NO_CONTACT | {Reason.FLAT, Reason.CLIPPED}
-SAME_BEAT_US = 150_000  # two times nearer than this are of one beat: hearts beat no faster than 400/min
 NOISE = frozenset({Reason.CLIPPED, Reason.MOTION, Reason.MUSCLE, Reason.DETECTORS_DISAGREE})
 
 

@@ -169,8 +169,11 @@ class Sessions:
             if device.stream is not None:
                 _end(device.stream, events, refused)
             device.stream, device.marks = candidate.stream, candidate.marks
-            for other in device.candidates.values():
-                other.present_samples = device.stream.delivered
+            for other in list(device.candidates.values()):
+                if other.from_start:
+                    other.present_samples = device.stream.delivered
+                else:
+                    _drop(device, other, f"the session {chunk.session!r} took over", refused)
             events.extend(pieces)
 
     def _finish(self, device_id: str, events: list[Event], refused: list[Refusal]) -> None:

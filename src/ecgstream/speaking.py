@@ -56,7 +56,6 @@ def reconcile(state: State, limits: Limits, moment: Moment) -> list[Alert]:
             first = telling.first(state, kind, limits, moment, is_edge=kind in begun)
             state.alerts[kind], alert = alerts.raise_alert(first, now_us)
             episode.strip = None
-            count(state, f"raised {kind}")
             out.append(alert)
         elif live.stage is Stage.LATCHED:
             latest = {"onset_us": episode.since_us, "window": episode.first_window}

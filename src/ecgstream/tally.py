@@ -8,7 +8,6 @@ counts of couplets and runs; they raise nothing themselves.
 from msgspec import Struct, field
 
 from ecgstream.messages import Beat, Finding, Quality
-from ecgstream.readings import SAME_BEAT_US
 
 HOUR_US = 3_600_000_000
 HOURS = 24
@@ -38,9 +37,11 @@ class Tally(Struct):
     run_length: int = 0  # ventricular beats in a row up to `beats_until_us`
 
     def last_hours(self, n_hours: int) -> Hour:
-        """The sum over the last `n_hours`."""
+        """The sum over the hour of the last finding and those before it, `n_hours` on the clock; hours that weren't heard hold nothing."""
         total = Hour(self.hours[-1].start_us if self.hours else 0)
-        for hour in self.hours[-n_hours:]:
+        for hour in self.hours:
+            if hour.start_us <= total.start_us - n_hours * HOUR_US:
+                continue
             for name in ("readable_s", "unreadable_s", "af_s", "beats", "ventricular", "couplets", "runs"):
                 setattr(total, name, getattr(total, name) + getattr(hour, name))
         return total
@@ -50,7 +51,7 @@ class Tally(Struct):
         self.beats_until_us += by_us
         self.time_until_us += by_us
         for hour in self.hours:
-            hour.start_us += by_us
+            hour.start_us = round((hour.start_us + by_us) / HOUR_US) * HOUR_US
 
 
 def add(tally: Tally, finding: Finding, in_af: bool) -> None:
@@ -68,7 +69,7 @@ def add(tally: Tally, finding: Finding, in_af: bool) -> None:
     tally.time_until_us = max(tally.time_until_us, finding.end_us)
     until_us = finding.end_us - CLASS_DELAY_US
     for beat in finding.beats:
-        if tally.beats_until_us + SAME_BEAT_US <= beat.at_us <= until_us:
+        if tally.beats_until_us < beat.at_us <= until_us:
             _count_beat(tally, hour, beat)
             tally.beats_until_us = beat.at_us
 

@@ -10,16 +10,23 @@ from ecgstream.device_state import State
 from ecgstream.limits import Thresholds
 from ecgstream.messages import Finding, Quality, Reason
 from ecgstream.readings import NO_CONTACT, Reading, Sign, present
+from ecgstream.reassembly import HOLD_S
+
+OVERLAP_US = 1_000_000 * (
+    HOLD_S + 5
+)  # of two sessions: so long the old one may go on before the new one takes over
 
 
 def clock_jump_us(state: State, finding: Finding) -> int:
     """By how much the device's clock has jumped before a finding that comes after those in `state`.
 
-    Within a session event time and window number run together. Between sessions anything may pass, but time doesn't go back.
+    Within a session event time and window number run together. Between sessions anything may pass, but time goes back by no more than
+    the old one goes on beside the new one.
     """
     if finding.session == state.session:
         return finding.end_us - state.end_us - 1_000_000 * (finding.window - state.window)
-    return min(0, finding.start_us - state.end_us)
+    back_us = finding.start_us - state.end_us
+    return back_us if back_us < -OVERLAP_US else 0
 
 
 def readings(

@@ -48,7 +48,7 @@ def on_finding(
     elif finding.window <= state.window:
         count(state, "repeated finding")
         return []
-    if abs(jump_us) > limits.limits.clock_jump_s * 1e6:
+    if jump_us:
         move(state, jump_us)
     edges: set[str] = set()
     readings = {r.kind: r for r in technical.readings(state, finding, limits.limits, arrived_us, jump_us)}

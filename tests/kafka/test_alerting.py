@@ -115,6 +115,21 @@ async def test_settings_of_a_device_hold_after_a_restart_and_bad_ones_are_refuse
     assert ward.of("vt") == []
 
 
+async def test_settings_that_another_client_put_elsewhere_come_to_their_device(ward: Ward) -> None:
+    """Clients of other libraries choose other partitions for a key."""
+    off = DeviceSettings(device_id="chest-7", kinds={"vt": KindSettings(enabled=False)})
+    bad = DeviceSettings(device_id="chest-7", limits={"hart_rate": 1.0})
+    partitions = await ward.producer.partitions_for(ward.topics.device_settings)
+    async with ward.alerting():
+        for partition in partitions:
+            await ward.say(ward.topics.device_settings, off, partition=partition)
+            await ward.say(ward.topics.device_settings, bad, partition=partition)
+        await ward.until(lambda: ward.has("settings-refused", AlertState.RAISED))
+        await ward.send(FINDINGS[:90])
+        await ward.until(lambda: ward.has("extreme-tachycardia", AlertState.RAISED))
+    assert (ward.of("vt"), ward.letters) == ([], [])
+
+
 async def test_settings_that_a_new_table_refuses_stop_nobody(ward: Ward) -> None:
     table = load_limits()
     stricter = msgspec.structs.replace(

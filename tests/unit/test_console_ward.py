@@ -103,6 +103,15 @@ def test_a_log_read_again_brings_no_past_session_back() -> None:
     assert ward.detail("d")["session"] == f"s{PAST_SESSIONS}"
 
 
+def test_a_session_that_goes_on_after_another_is_shown_again() -> None:
+    ward = Ward()
+    phone, station = ([finding("d", T0 + k, session=name, window=k) for k in range(9)] for name in "ab")
+    later = [finding("d", T0 + k, session="a", window=k, rhythm="vt") for k in range(20, 25)]
+    assert all(ward.take(record, T0) for record in (*phone, *station, *later))
+    assert (ward.detail("d")["session"], ward.summary("d")["rhythm"]) == ("a", "vt")
+    assert not any(ward.take(record, T0) for record in (*phone, *station))
+
+
 def test_more_sessions_than_are_remembered_end_with_the_last_all_the_same() -> None:
     ward = Ward()
     log = [finding("d", T0 + i, session=f"s{i}", window=0) for i in range(3 * PAST_SESSIONS)]

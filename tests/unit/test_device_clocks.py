@@ -52,16 +52,15 @@ def silent(k: int) -> dict[str, Any]:
     return {"acute": "asystole", "acute_probabilities": {"asystole": 0.9}} if k > 82 else {}
 
 
-@pytest.mark.parametrize("jump_s", [-86_400, -3600, -30, 60, 86_400])
+@pytest.mark.parametrize("jump_s", [-86_400, -3600, -30, -1, 0.2, 1.9, 60, 86_400])
 @pytest.mark.parametrize("window", [44, 60, 90, 114])
-def test_a_clock_that_jumps_changes_no_alert_but_its_own(window: int, jump_s: int) -> None:
+def test_a_clock_that_jumps_changes_no_alert_but_its_own(window: int, jump_s: float) -> None:
     for findings in (list(stream(TWO_VT, 180)), list(stream(beats(("N", 0.8, 100)), 180, silent))):
-        jumped = [f if f.window < window else moved(f, jump_s * S) for f in findings]
+        jumped = [f if f.window < window else moved(f, round(jump_s * S)) for f in findings]
         alerts = answered(jumped)
         assert raised(alerts) == raised(answered(findings)) != []
-        assert [a.kind for a in alerts if a.kind == "clock-fault" and a.state is AlertState.RAISED] == [
-            "clock-fault"
-        ]
+        faults = [a for a in alerts if a.kind == "clock-fault" and a.state is AlertState.RAISED]
+        assert len(faults) == (abs(jump_s) > LIMITS.limits.clock_jump_s)
 
 
 @pytest.mark.parametrize("back_s", [0, -3600, -86_400])
@@ -94,3 +93,34 @@ def test_a_session_that_goes_on_after_a_stray_one_is_taken_up_again() -> None:
     assert [kind for kind, _ in raised(alerts)] == ["vt", "vt"]
     assert answered([*findings[:100], stray], state) == [], "what was seen before stays seen"
     assert state.counts["finding of a past session"] == 1
+
+
+@pytest.mark.parametrize("overlap_s", [0, 3, 6, 9, 12])
+def test_a_session_that_goes_on_beside_the_next_one_is_no_jump_of_the_clock(overlap_s: int) -> None:
+    heart, begin_s = beats(("N", 0.8, 118), ("V", 0.35, 6), ("N", 0.8, 100)), 89  # VT from 94.7 to 96.5 s
+    later = [(t - begin_s, kind) for t, kind in heart if t > begin_s]
+    second = [moved(finding(k, later, session="b"), begin_s * S) for k in range(60)]
+    alerts = answered([*stream(heart, begin_s + overlap_s), *second])
+    assert {a.kind for a in alerts if a.state is AlertState.RAISED} == {"vt"}
+    assert len(raised(alerts)) == 1
+
+
+def test_a_jump_of_the_clock_does_not_end_lagging() -> None:
+    state, alerts = State("chest-7"), list[Alert]()
+    for f in stream(beats(("N", 0.8, 300)), 200):
+        late_s = min(60, max(0, f.window - 30))
+        now_us = at(f.window + 1 + late_s)
+        by_clock = f if f.window < 120 else moved(f, 5 * S)
+        alerts += on_finding(state, by_clock, LIMITS, now_us, now_us)
+    lagging = [str(a.state) for a in alerts if a.kind == "lagging"]
+    assert (lagging.count("raised"), lagging.count("ended")) == (1, 0)
+
+
+def test_totals_of_hours_are_of_hours_on_the_clock() -> None:
+    ectopic = beats(*(("N", 0.8, 3), ("V", 0.8, 1)) * 280)
+    state = State("chest-7")
+    assert answered(stream(ectopic, 780), state) == []
+    calm = [moved(f, 20 * 3600 * S, session="b") for f in stream(beats(("N", 0.8, 400)), 300)]
+    assert answered(calm, state) == [], (
+        "what was counted twenty hours ago is nothing of this hour's and the last's"
+    )

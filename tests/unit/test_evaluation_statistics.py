@@ -52,6 +52,13 @@ def test_bootstrap_interval_has_the_binomial_size() -> None:
     assert found.high == pytest.approx(p + half, abs=0.01)
 
 
+def test_what_one_patient_alone_has_shows_no_interval() -> None:
+    counts = np.array([[5.0, 6.0], [0.0, 0.0], [0.0, 0.0]])
+    found = statistics.bootstrap(["a", "b", "c"], counts, lambda c: statistics.ratio(c[:, 0], c[:, 1]))
+    assert found.value == 5 / 6
+    assert np.isnan([found.low, found.high]).all()
+
+
 def test_bootstrap_of_one_patient_has_no_interval() -> None:
     found = statistics.bootstrap(["a", "a"], np.ones((2, 2)), lambda c: c[:, 0] / c[:, 1])
     assert found.value == 1.0

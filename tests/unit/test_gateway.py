@@ -208,6 +208,20 @@ def test_an_outbox_gives_back_all_in_order(tmp_path: Path) -> None:
         outbox.close()
 
 
+@pytest.mark.parametrize("lag", [0, 1, 30])
+def test_an_outbox_that_is_emptied_as_it_fills_goes_on_from_file_to_file(tmp_path: Path, lag: int) -> None:
+    outbox, got = DiskOutbox(tmp_path, 10**6), list[int]()
+    for i in range(500):  # 1 kB each, over several files
+        fill(outbox, 1, start=i, size=1000)
+        if i >= lag:
+            (entry, *_) = outbox.peek(1)
+            got.append(int(entry.value[:8]))
+            outbox.done(entry.number)
+    assert got + drained(outbox) == list(range(500))
+    assert outbox.dropped == 0
+    outbox.close()
+
+
 def test_what_was_not_delivered_is_there_after_a_restart(tmp_path: Path) -> None:
     outbox = DiskOutbox(tmp_path, 10**7)
     fill(outbox, 2000)

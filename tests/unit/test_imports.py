@@ -18,7 +18,7 @@ SHELLS = {
     "__init__", "__main__", "acls", "alerting", "alerts_live", "brokers", "cli", "console", "demo", "evaluation",
     "faust_app", "fencing", "gateway", "kafka", "lag", "logs", "metrics", "monitor", "notify", "observability", "parking",
     "recordings", "training_settings",
-    "report", "schema", "simulator", "stored", "topics", "training", "workers",
+    "report", "schema", "simulator", "stored", "topics", "training", "wall_clock", "workers",
 }  # fmt: skip
 MODULES = {
     path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()

@@ -67,6 +67,17 @@ def test_the_lag_grows_while_records_wait_and_nothing_is_read_and_is_0_when_all_
     assert next(iter(LAG_SECONDS.collect())).samples[0].value == 0.0
 
 
+def test_the_lag_grows_while_records_wait_and_none_was_ever_read(clock: Clock) -> None:
+    progress = Progress()
+    assert progress.lag_s == 0.0
+    progress.waiting(records_wait=True)
+    for waited_s in (0.0, 30.0, 90.0):
+        clock.now = 1000.0 + waited_s
+        assert progress.lag_s == pytest.approx(waited_s)
+    progress.read(record_ms=round((clock.time() - 5.0) * 1000))
+    assert progress.lag_s == pytest.approx(5.0)
+
+
 class Consumer:
     """Three records behind, every second call without a broker."""
 

@@ -207,6 +207,21 @@ def test_what_waits_of_other_sessions_is_bounded() -> None:
     assert len(refused) == 100 - MAX_CANDIDATES
 
 
+@pytest.mark.parametrize("start", range(9))
+def test_who_begins_to_read_beside_two_sessions_takes_the_one_that_is_whole_first_and_stays(
+    start: int,
+) -> None:
+    """Two devices with one id, or a device that two gateways hear."""
+    beside = [c for k in range(50, 100) for c in (seconds(k, 1), seconds(k - 40, 1, session="t"))]
+    sessions = Sessions(4)
+    events, _ = push(sessions, *logged(*beside[start:]))
+    assert [e.session for e in events if isinstance(e, Ended)] == []
+    first = next(e for e in events if isinstance(e, Piece)).session
+    stream = sessions.devices["d"].stream
+    assert stream is not None
+    assert stream.session == first
+
+
 def test_one_odd_session_in_the_middle_ends_nothing() -> None:
     events, refused = push(
         Sessions(4),

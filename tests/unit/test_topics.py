@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from ecgstream.alerting import build
 from ecgstream.codec import MAX_RECORD_BYTES
 from ecgstream.kafka import load_settings
 from ecgstream.limits import load_limits
-from ecgstream.topics import TABLES, Topics
+from ecgstream.topics import TABLES, Topics, broken_promises
 
 
 def test_names_are_those_of_the_documents() -> None:
@@ -53,3 +55,45 @@ def test_a_dead_letter_holds_the_largest_record() -> None:
 def test_configurations_are_copies() -> None:
     Topics().configurations()["ecg.samples"]["retention.ms"] = "1"
     assert Topics().configurations()["ecg.samples"]["retention.ms"] != "1"
+
+
+@pytest.mark.parametrize("name", sorted(Topics().configurations()))
+def test_our_own_settings_keep_what_they_promise(name: str) -> None:
+    ours = Topics().configurations()[name]
+    assert broken_promises(ours, ours) == []
+    assert broken_promises({}, ours) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "told"),
+    [
+        ("device-settings", {"cleanup.policy": "delete"}, ["cleanup.policy is delete, expected compact"]),
+        (
+            "device-settings",
+            {"cleanup.policy": "compact,delete"},
+            ["cleanup.policy is compact,delete, expected compact"],
+        ),
+        ("alerts", {"cleanup.policy": "compact"}, ["cleanup.policy is compact, expected delete"]),
+        (
+            "samples",
+            {"message.timestamp.type": "CreateTime", "retention.ms": "604799999"},
+            [
+                "retention.ms is 604799999, expected 604800000 or more",
+                "message.timestamp.type is CreateTime, expected LogAppendTime",
+            ],
+        ),
+        (
+            "dead-letters",
+            {"max.message.bytes": "1048588"},
+            ["max.message.bytes is 1048588, expected 4194304 or more"],
+        ),
+        ("samples", {"retention.ms": "604800001"}, []),
+        ("samples", {"retention.ms": "-1"}, []),
+        ("device-settings", {"retention.ms": "1"}, []),
+        ("dead-letters", {"max.message.bytes": "8000000"}, []),
+    ],
+)
+def test_a_setting_is_wrong_where_it_keeps_less_than_ours(
+    name: str, found: dict[str, str], told: list[str]
+) -> None:
+    assert broken_promises(found, Topics().configurations()[f"ecg.{name}"]) == told

@@ -55,7 +55,10 @@ ModelFolder = Annotated[
 ]
 Which = Annotated[
     Split,
-    typer.Option("--split", help="Patients to judge; `train` is only for seeing how far a model overfits."),
+    typer.Option(
+        "--split",
+        help="Patients to judge; `train` and `tune`, which are learnt, are only for seeing how far a model overfits.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Report = Annotated[

@@ -65,17 +65,23 @@ def _show(recording: "Recording", analyzer: Any, table: Any, as_json: bool) -> N
 
     from ecgstream.codec import JSON, encode
     from ecgstream.messages import Alert
-    from ecgstream.replay import replay
+    from ecgstream.replay import START_US, replay
     from ecgstream.watch import over_findings
 
     errors, out = Console(stderr=True), Console(highlight=False, soft_wrap=True)
     bar = Progress(console=errors, transient=True, disable=not errors.is_terminal)
     seen: list[Finding] = []
 
+    begin_us = START_US if recording.start_us is None else recording.start_us
+
+    def at_s(finding: "Finding") -> int:
+        """The end of its window, of the recording's time."""
+        return round((finding.end_us - begin_us) / 1e6)
+
     def findings() -> Iterator["Finding"]:
         task = bar.add_task(recording.name, total=recording.duration_s)
         for found in replay(recording, analyzer, device_id="replay", session=_session(recording.name)):
-            bar.update(task, completed=found[-1].window + 1.0 if found else None)
+            bar.update(task, completed=float(at_s(found[-1])) if found else None)
             for finding in found:
                 seen.append(finding)
                 _say(finding)
@@ -87,7 +93,7 @@ def _show(recording: "Recording", analyzer: Any, table: Any, as_json: bool) -> N
         elif isinstance(record, Alert):
             out.print(_alert_line(record), style="bold")
         else:
-            out.print(_finding_line(record))
+            out.print(_finding_line(record, at_s(record)))
 
     with bar:
         n_alerts = 0
@@ -105,8 +111,7 @@ def _session(name: str) -> str:
     return kept if kept[:1].isalnum() else f"r{kept}"
 
 
-def _finding_line(finding: "Finding") -> str:
-    end_s = finding.window + 1
+def _finding_line(finding: "Finding", end_s: int) -> str:
     rate = "   -" if finding.heart_rate_bpm is None else f"{finding.heart_rate_bpm:4.0f}"
     rhythm = finding.rhythm or "-"
     by_waves = finding.rhythm_probabilities

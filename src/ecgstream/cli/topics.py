@@ -28,7 +28,8 @@ def register(app: typer.Typer) -> None:
         """Make the topics that are missing.
 
         Safe to repeat. All topics get the same number of partitions and can't be given another one
-        later, since each device must keep its place; the command fails where they already have another.
+        later, since each device must keep its place. Where topics already have another, or settings that keep
+        less than ours (`ecgstream topics list`), the command says so, makes nothing and fails.
         """
         import asyncio
         import logging

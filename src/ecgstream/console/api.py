@@ -17,12 +17,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ecgstream.console.auth import Person, Role
-from ecgstream.console.desk import now_us, to_json
+from ecgstream.console.desk import to_json
 from ecgstream.console.feed import FeedLost
 from ecgstream.console.guard import TooLarge, small_body
 from ecgstream.console.live import Page, event
 from ecgstream.limits import KINDS, LimitsError, for_device
 from ecgstream.messages import Ack, DeviceSettings, Id, KindSettings, Snooze, Text
+from ecgstream.wall_clock import now_us
 
 MAX_SNOOZE_S = 28_800
 NEVER_SNOOZED = "snoozed"

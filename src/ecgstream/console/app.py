@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from ecgstream.console import api, history, pages
 from ecgstream.console.audit import Audit
 from ecgstream.console.auth import Person, Role, Sessions, Users
-from ecgstream.console.desk import Desk, now_us
+from ecgstream.console.desk import Desk
 from ecgstream.console.feed import Feed
 from ecgstream.console.guard import Buckets, Guard, TooLarge
 from ecgstream.console.live import Live
@@ -27,6 +27,7 @@ from ecgstream.console.settings import ConsoleSettings, read_secret
 from ecgstream.console.store import Store
 from ecgstream.console.ward import Ward
 from ecgstream.limits import Limits
+from ecgstream.wall_clock import now_us
 
 MAX_SEATS = 1000
 PRUNE_S = 60.0

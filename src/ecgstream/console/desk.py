@@ -6,7 +6,6 @@ Alerts go out at once. Devices go out together once a second, each at most once,
 came.
 """
 
-import time
 from collections import OrderedDict
 from typing import Any
 
@@ -23,11 +22,6 @@ from ecgstream.messages import Ack, Alert, DeviceSettings, Finding
 
 MAX_SETTINGS = 20_000
 log = structlog.get_logger(__name__)
-
-
-def now_us() -> int:
-    """The wall clock, UTC microseconds."""
-    return time.time_ns() // 1000
 
 
 class Desk:

@@ -1,8 +1,8 @@
 """What each device showed last, and its last hours, from ``ecg.rhythm``.
 
 Order. What is shown is the last window of the session heard last, whatever the device's clock says: a clock may be set
-back, between sessions or within one. The last `PAST_SESSIONS` sessions are remembered, as `ecgstream.watch` does, so
-that a log that is read again brings none of them back.
+back, between sessions or within one. The last `PAST_SESSIONS` sessions are remembered, each with its last window, as
+`ecgstream.watch` does, so that a log that is read again brings none of them back, while one that goes on is shown again.
 
 Bounded: `max_devices` devices (the longest silent leaves first, counted in `evicted`), one bin of trend a minute.
 """
@@ -30,14 +30,23 @@ class Device:
     trend: Trend
     traced: Finding | None = None  # the newest that carries a signal
     traced_heard_us: int = 0
-    past: deque[str] = field(default_factory=lambda: deque(maxlen=PAST_SESSIONS))
+    past: dict[str, int] = field(
+        default_factory=dict
+    )  # sessions that were shown before, and their last window
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=RECENT_FINDINGS))
 
     def has_shown(self, finding: Finding) -> bool:
         """Whether the device showed that window already, or a session after it."""
         if finding.session == self.last.session:
             return finding.window <= self.last.window
-        return finding.session in self.past
+        return finding.window <= self.past.get(finding.session, -1)
+
+    def change_session(self, session: str) -> None:
+        """Leave the session that was shown for another, which may be an earlier one that goes on."""
+        self.past.pop(session, None)
+        self.past[self.last.session] = self.last.window
+        for oldest in list(self.past)[:-PAST_SESSIONS]:
+            del self.past[oldest]
 
     def show(self, finding: Finding, heard_us: int, windows: int) -> None:
         """Show a finding, so many windows, of a second each, after what was shown before."""
@@ -77,7 +86,7 @@ class Ward:
         elif finding.session == device.last.session:
             windows = finding.window - device.last.window
         else:
-            device.past.append(device.last.session)
+            device.change_session(finding.session)
         device.show(finding, heard_us, windows)
         self.devices.move_to_end(finding.device_id)
         return True

@@ -7,8 +7,8 @@ Every alert is answered at once, so that each event raises one of its own.
 Which events those are: `ecgstream.evaluation.alarm_events`.
 
 Caught: an alert of that kind stands between the onset and 10 s after the end; `any high` counts one of any high kind,
-since a fibrillation called tachycardia still brings somebody. Delay: from the onset to the alert, where none
-stood before. The limit is 10 s (IEC 60601-2-27, ANSI/AAMI EC13). False: a high alert of a kind in a
+since a fibrillation called tachycardia still brings somebody. Delay: from the onset to the first alert, where none
+`stood before`. The limit is 10 s (IEC 60601-2-27, ANSI/AAMI EC13). False: a high alert of a kind in a
 recording in which nothing that warrants it is annotated anywhere (for VT and VF: neither of them, nor a run of three
 or more ventricular beats within 10 s of the alert). Astray: a VT or VF alert, in any recording, that is raised earlier than 10 s
 before or later than 15 s after each annotated VT, VF, flutter and ventricular run.
@@ -168,7 +168,7 @@ def _stands(alert: Told, event: Span) -> bool:
 def _caught(judged: Sequence[Judged]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for kind in KINDS:
-        n = same = high = 0
+        n = same = high = before = 0
         delays: list[float] = []
         patients = set()
         for record in judged:
@@ -180,14 +180,17 @@ def _caught(judged: Sequence[Judged]) -> Table:
                 same, high = same + bool(named), high + bool(alerts)
                 if alerts and min(t.raised_s for t in alerts) >= event[0]:
                     delays.append(min(t.raised_s for t in alerts) - event[0])
+                else:
+                    before += bool(alerts)
         late = sum(d > LIMIT_S for d in delays)
         median, p95 = (fixed(float(np.percentile(delays, q)), 1) if delays else None for q in (50, 95))
         share = (same / n, lower_bound(same, n), high / n) if n else (None, None, None)
-        rows.append((kind, n, len(patients), *share, len(delays), median, p95, late))
-    columns = ("kind", "events", "patients", "caught", "lower 90 %", "any high", "delays", "median s", "p95 s", "over 10 s")  # fmt: skip
-    return Table(
-        "Events caught", columns, rows, "Delay from the annotated onset to the alert, transport aside."
-    )
+        rows.append((kind, n, len(patients), *share, before, len(delays), median, p95, late))
+    columns = (
+        "kind", "events", "patients", "caught", "lower 90 %", "any high", "stood before", "delays", "median s", "p95 s", "over 10 s",
+    )  # fmt: skip
+    note = "Caught and any high: raised in the event, or standing when it began. Delays: of the first, where none stood, transport aside."
+    return Table("Events caught", columns, rows, note)
 
 
 def may_be_false(record: Judged, kind: str) -> bool:
@@ -261,12 +264,8 @@ def _astray(judged: Sequence[Judged]) -> Table:
         hours = sum(r.reference.duration_s for r in chosen) / 3600
         rows.append((database, fixed(hours, 1), alerts, len(away), noisy, len(set(recordings)), most))
     columns = ("database", "hours", "VT and VF alerts", "astray", "in annotated noise", "recordings", "most of them")  # fmt: skip
-    return Table(
-        "VT and VF alerts that stand away from either",
-        columns,
-        rows,
-        "Every alert is answered at once, so one event may raise several.",
-    )
+    note = "Every alert is answered at once, so one event may raise several."
+    return Table("VT and VF alerts that stand away from either", columns, rows, note)
 
 
 def _by_record(judged: Sequence[Judged]) -> Table:

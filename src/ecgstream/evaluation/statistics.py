@@ -81,16 +81,16 @@ def bootstrap(
     """A statistic of summed counts with its interval over patients.
 
     `counts`: float64 (n_records, ...), one row a record; `statistic` maps sums (b, ...) to (b,). Resamples
-    in which it is unknown are left out. With fewer than two patients the interval is unknown.
+    in which it is unknown are left out. Where one patient alone has what it is a share of, the interval is unknown.
     """
     if len(patients) != len(counts):
         raise ValueError(f"counts: expected one row for each of {len(patients)} records, got {len(counts)}")
     if not len(patients):
         return Estimate(np.nan, np.nan, np.nan)
     rows = by_patient(patients, np.asarray(counts, np.float64))
-    value = float(statistic(rows.sum(axis=0)[None])[0])
-    n = len(rows)
-    if n < 2 or np.isnan(value):
+    total, n = rows.sum(axis=0), len(rows)
+    value = float(statistic(total[None])[0])
+    if n < 2 or np.isnan(value) or np.isnan(statistic(total - rows)).any():
         return Estimate(value, np.nan, np.nan)
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples)
     found = statistic(np.tensordot(draws.astype(np.float64), rows, axes=1))

@@ -1,7 +1,6 @@
 """The gateway: streams of devices in, records in Kafka out; in between the outbox that holds them and the sender that empties it."""
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ecgstream.gateway.outbox import DiskOutbox, MemoryOutbox, Outbox
 from ecgstream.gateway.sender import Sender
 from ecgstream.kafka import KafkaSettings, client_options, load_settings
 from ecgstream.topics import Topics
+from ecgstream.wall_clock import now_us
 
 MAX_BUFFER_BYTES = 512 * 1024 * 1024
 MAX_KEY_BYTES = 1024
@@ -104,7 +104,7 @@ class Gateway:
                 f"device_id: {device_id!r} at gateway {self._name}, where ids begin with '{self._name}.'"
             )
         settings: dict[str, Any] = {
-            "chunk_s": self._chunk_s, "content_type": self._content_type, "now_us": _now_us, **more,
+            "chunk_s": self._chunk_s, "content_type": self._content_type, "now_us": now_us, **more,
         }  # fmt: skip
         stream = Stream(self.publish, device_id, fs_hz=fs_hz, uv_per_lsb=uv_per_lsb, **settings)
         self._streams.append(stream)
@@ -184,7 +184,3 @@ class Gateway:
             self._outbox.close()
         with suppress(asyncio.CancelledError):
             task.result()
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

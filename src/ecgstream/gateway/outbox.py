@@ -143,6 +143,7 @@ class DiskOutbox:
         entry = pack(key, value)
         if self._segments[-1].size >= self._segment_bytes:
             self._roll()
+            self._trim()
         self._writer.append(entry)
         self._next += 1
         while self.waiting_bytes > self.max_bytes and len(self._segments) > 1:

@@ -15,7 +15,7 @@ from ecgstream.recordings.recording import RecordingError
 HEADER_BYTES, SIGNAL_BYTES = 256, 256
 LABEL_BYTES, LENGTHS_AT = 16, 216  # of a signal's header: its name, and where its samples a data record stand
 NOTES = (b"EDF Annotations", b"BDF Annotations")
-NOTE = re.compile(rb"[+-]\d+(?:\.\d+)?(?:\x15\d+(?:\.\d+)?)?\x14.*\x14")
+NOTE = re.compile(rb"[+-]\d+(?:\.\d+)?(?:\x15\d+(?:\.\d+)?)?\x14.*\x14", re.DOTALL)
 
 
 class Layout(NamedTuple):
