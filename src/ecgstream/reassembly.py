@@ -92,6 +92,11 @@ class Stream:
         """Whether the place to begin at is known."""
         return self.start >= 0
 
+    @property
+    def arrived(self) -> int:
+        """How many samples have come, delivered or held."""
+        return self.delivered + self.held_samples
+
     def push(self, chunk: Chunk, source: Source, pieces: list[Event], refused: list[Refusal]) -> bool:
         """Take one chunk of this session: append what is now in order to `pieces`, what can't be to `refused`.
 

@@ -47,7 +47,7 @@ class Candidate:
     __slots__ = ("from_start", "marks", "present_samples", "stream")
 
     def __init__(self, chunk: Chunk, counts: Counts, present_samples: int) -> None:
-        """`present_samples`: how many the present session had delivered by then."""
+        """`present_samples`: how many of the present session had come by then."""
         self.stream = Stream(chunk, counts)
         self.stream.start = self.stream.expected = -1
         self.marks = Marks()
@@ -56,7 +56,7 @@ class Candidate:
 
     def outlived(self, present: Stream) -> bool:
         """Whether the present session went on for so long that this one was an odd chunk."""
-        return not self.from_start or present.delivered - self.present_samples >= HOLD_S * present.fs_hz
+        return not self.from_start or present.arrived - self.present_samples >= HOLD_S * present.fs_hz
 
 
 class Sessions:
@@ -160,8 +160,8 @@ class Sessions:
             if len(device.candidates) >= MAX_CANDIDATES:
                 shortest = min(device.candidates.values(), key=lambda c: c.stream.held_samples)
                 _drop(device, shortest, f"chunks of the session {chunk.session!r} came", refused)
-            delivered = 0 if device.stream is None else device.stream.delivered
-            candidate = device.candidates[chunk.session] = Candidate(chunk, self.counts, delivered)
+            arrived = 0 if device.stream is None else device.stream.arrived
+            candidate = device.candidates[chunk.session] = Candidate(chunk, self.counts, arrived)
         pieces: list[Event] = []
         _push(candidate.stream, candidate.marks, chunk, source, pieces, refused)
         if candidate.stream.begun:
@@ -171,7 +171,7 @@ class Sessions:
             device.stream, device.marks = candidate.stream, candidate.marks
             for other in list(device.candidates.values()):
                 if other.from_start:
-                    other.present_samples = device.stream.delivered
+                    other.present_samples = device.stream.arrived
                 else:
                     _drop(device, other, f"the session {chunk.session!r} took over", refused)
             events.extend(pieces)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -80,6 +80,7 @@ def restarted(log: Log, stops: list[int], memoryless: bool) -> Read:
 
 @settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(seed=st.integers(0, 10_000), stops=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=4))
+@example(seed=3241, stops=[0.605, 0.9624])  # read again, the old session takes over while the new one waits
 def test_restarts_give_the_findings_of_an_uninterrupted_reader(seed: int, stops: list[float]) -> None:
     log = log_of(seed)
     whole = read(log, end=True, batch=50, memoryless=True)
