@@ -1,5 +1,6 @@
-"""A small network in place of the trained one: finite memory, no weights, the same calls."""
+"""What stands in for others: a small network of finite memory, without weights, with the same calls; a full disk."""
 
+import errno
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -71,3 +72,8 @@ class FakeScorer:
         found = np.stack([0.9 - ventricular, np.full(len(positions), 0.1), ventricular], axis=1)
         found[~known] = np.nan
         return found.astype(np.float32)
+
+
+def is_full(*_: object, **__: object) -> None:
+    """What a full disk does in place of anything."""
+    raise OSError(errno.ENOSPC, "full")

@@ -280,7 +280,7 @@ class DeadLetter(Record, frozen=True, kw_only=True):
 
     One that is longer than any record that is taken is cut, and the reason says so. One that could not even be unpacked has no
     key and no value.
-    `parked`: not its sender's fault but ours, since it made our own code raise twice.
+    `parked`: not its sender's fault but ours: it made our own code raise twice, or is an alert that reached nobody.
     """
 
     reason: Text

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ecgstream.analysis import Analyzer
 from ecgstream.codec import MSGPACK, InvalidRecord, decode, encode
-from ecgstream.letters import dead_letter
+from ecgstream.letters import Taken, dead_letter
 from ecgstream.messages import Chunk, DeadLetter, Finding
 from ecgstream.pieces import Counts, Event, Refusal
 from ecgstream.sessions import Partition, Sessions
@@ -20,21 +20,11 @@ BYTES_PER_SAMPLE, BYTES_PER_RECORD = 32, 2000  # of JSON, indented
 STAGES = ("decode", "reassemble", "analyse", "encode")
 
 
-class LogRecord(Protocol):
+class LogRecord(Taken, Protocol):
     """What is read of a consumer's record."""
 
     @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
     def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 

@@ -12,9 +12,8 @@ from ecgstream.messages import Finding, Quality, Reason
 from ecgstream.readings import NO_CONTACT, Reading, Sign, present
 from ecgstream.reassembly import HOLD_S
 
-OVERLAP_US = 1_000_000 * (
-    HOLD_S + 5
-)  # of two sessions: so long the old one may go on before the new one takes over
+# of two sessions: so long the old one may go on before the new one takes over
+OVERLAP_US = 1_000_000 * (HOLD_S + 5)
 
 
 def clock_jump_us(state: State, finding: Finding) -> int:
