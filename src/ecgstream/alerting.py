@@ -146,7 +146,7 @@ class Desk:
         is_id = key is not None and letters.loggable_id(key) != letters.NO_ID
         if not letter.parked or not is_id or event.message.partition != self.partition_of(key):
             return
-        at = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+        at = letters.place(letter)
         kind, why = "record-parked", {"parked": f"{at}: {letter.reason.removeprefix('parked: ')}"}
         if letter.topic == self.topics.alerts:
             kind, why = notify.FAILED, {"undelivered": letter.reason}

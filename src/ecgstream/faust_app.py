@@ -15,6 +15,7 @@ from typing import Any
 import faust
 from mode.utils.queues import FlowControlEvent
 
+from ecgstream import letters
 from ecgstream.codec import InvalidRecord
 from ecgstream.kafka import KafkaSettings, administration, client_options
 from ecgstream.limits import LimitsError
@@ -134,7 +135,7 @@ def content_type(event: Any) -> str | None:
 
 def place(event: Any) -> str:
     """Where the record stands in the log."""
-    return f"{event.message.topic}[{event.message.partition}]@{event.message.offset}"
+    return letters.place(event.message)
 
 
 def agent(take: Callable[[Any, Act], Awaitable[None]], act: Act) -> Callable[[Any], Awaitable[None]]:

@@ -67,9 +67,9 @@ def dead_letter(record: Taken, reason: str, *, parked: bool = False) -> DeadLett
     )
 
 
-def place(letter: DeadLetter) -> str:
-    """Where the record stands in the log."""
-    return f"{letter.topic}[{letter.partition}]@{letter.offset}"
+def place(record: Taken | DeadLetter) -> str:
+    """Where a record, or that of a letter, stands in the log."""
+    return f"{record.topic}[{record.partition}]@{record.offset}"
 
 
 def loggable_id(key: bytes | str | None) -> str | None:

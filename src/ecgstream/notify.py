@@ -18,7 +18,7 @@ from aiokafka.structs import ConsumerRecord
 
 from ecgstream.codec import InvalidRecord, decode, encode
 from ecgstream.kafka import KafkaSettings, client_options, started
-from ecgstream.letters import dead_letter
+from ecgstream.letters import dead_letter, field_at_fault, place
 from ecgstream.messages import Alert, AlertState, Priority
 from ecgstream.topics import Topics
 from ecgstream.wall_clock import now_us
@@ -102,7 +102,7 @@ async def _take(
     try:
         alert = decode(Alert, record.value)
     except InvalidRecord as error:
-        log.warning("%s[%d]@%d: %s", record.topic, record.partition, record.offset, error)
+        log.warning("%s: %s", place(record), field_at_fault(str(error), Alert))
         return
     if not is_told(alert, least) or now_us() / 1e6 - record.timestamp / 1e3 > TOO_OLD_S:
         return

@@ -21,7 +21,7 @@ from msgspec import Struct
 from ecgstream.codec import JSON, MSGPACK, InvalidRecord, decode, decode_answer, encode
 from ecgstream.console.audit import AuditEntry
 from ecgstream.console.desk import Desk
-from ecgstream.letters import field_at_fault
+from ecgstream.letters import field_at_fault, place
 from ecgstream.messages import Ack, Alert, DeviceSettings, Finding, Snooze
 from ecgstream.topics import Topics
 
@@ -215,19 +215,18 @@ def take(desk: Desk, record: "ConsumerRecord[bytes, bytes]", topics: Topics) -> 
     One that can't be decoded, or that our own code fails on, is counted, logged with its place and passed over: read again
     at the next start, it would end the console each time. Only a history that can't be written is no record's fault.
     """
-    place = f"{record.topic}[{record.partition}]@{record.offset}"
     try:
         _give(desk, record, topics)
     except InvalidRecord as error:
         desk.undecodable += 1
         kinds = {topics.rhythm: Finding, topics.alerts: Alert, topics.device_settings: DeviceSettings}
         reason = field_at_fault(str(error), kinds.get(record.topic, Ack))
-        log.warning("record passed over", place=place, reason=reason)
+        log.warning("record passed over", place=place(record), reason=reason)
     except sqlite3.Error:
         raise
     except Exception:
         desk.failed += 1
-        log.exception("record passed over", place=place)
+        log.exception("record passed over", place=place(record))
 
 
 def _give(desk: Desk, record: "ConsumerRecord[bytes, bytes]", topics: Topics) -> None:
