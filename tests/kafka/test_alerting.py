@@ -1,11 +1,14 @@
 """Alerting on a real broker: restarts, answers that get lost or go astray, repeated findings, silent devices."""
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
 import pytest
 
 from alerting_ward import FINDINGS, Ward
+from ecgstream import notify
+from ecgstream.kafka import load_settings
 from ecgstream.limits import Limits, load_limits
 from ecgstream.messages import (
     Ack,
@@ -14,6 +17,7 @@ from ecgstream.messages import (
     DeviceSettings,
     Finding,
     KindSettings,
+    Priority,
     Snooze,
 )
 from ecgstream.watch import over_findings
@@ -149,6 +153,29 @@ async def test_settings_that_a_new_table_refuses_stop_nobody(ward: Ward) -> None
     assert "limits.high_rate_bpm: 135 must be below" in ward.of("settings-refused")[0].message
     async with ward.alerting(table):
         await ward.until(lambda: ward.has("settings-refused", AlertState.ENDED))
+
+
+async def test_an_alert_that_reaches_nobody_is_told_until_somebody_answers(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(title: str, text: str, priority: Priority) -> bool:
+        return False
+
+    monkeypatch.setattr(notify, "TRIES", 1)
+    settings = load_settings({}, bootstrap_servers=ward.servers, topic_prefix=ward.topics.prefix)
+    stop = asyncio.Event()
+    async with ward.alerting():
+        notifying = asyncio.create_task(notify.run(settings, never, Priority.HIGH, stop))
+        await ward.send(FINDINGS[:MIDDLE])
+        await ward.until(lambda: any(a.evidence.get("latched") for a in ward.of("delivery-failed")))
+        failed, vt = ward.of("delivery-failed")[-1], ward.of("vt")[0]
+        assert vt.alert_id in failed.message
+        answer = Ack(alert_id=failed.alert_id, device_id=failed.device_id, by="Dr. A", at_us=1)
+        await ward.say(ward.topics.acks, answer)
+        await ward.until(lambda: ward.has("delivery-failed", AlertState.ENDED))
+        stop.set()
+        await notifying
+    assert [letter.topic for letter in ward.letters] == [ward.topics.alerts]
 
 
 async def test_a_snooze_is_shown_and_holds_back(ward: Ward) -> None:
