@@ -31,6 +31,7 @@ from ecgstream.speaking import is_forgotten, reconcile
 
 PAST_SESSIONS = 8
 FAILURES = 16  # places remembered, to know a repeated one
+SEEN_WITHOUT_FINDINGS = ("signal-lost", "snoozed", "settings-refused", "record-parked", "delivery-failed")
 SILENT_CHECK_US = 10_000_000  # how often a silent device is looked at
 
 
@@ -83,11 +84,10 @@ def on_tick(state: State, limits: Limits, now_us: int) -> list[Alert]:
         if not stands(state, "signal-lost"):
             edges.add("signal-lost")
             stand(state, "signal-lost", state.end_us)
-        for kind, episode in state.episodes.items():
-            gone_s = (event_us - episode.until_us) / 1e6
-            lost = gone_s >= limits.kinds[kind].max_blind_s
-            if kind != "signal-lost" and limits.kinds[kind].category == "physiological":
-                advance(episode, Input.LOST if lost else Input.BLIND, None, state.window)
+        for kind in state.episodes.keys() - {*SEEN_WITHOUT_FINDINGS, *limits.kinds["signal-lost"].folds}:
+            episode = state.episodes[kind]
+            lost = (event_us - episode.until_us) / 1e6 >= limits.kinds[kind].max_blind_s
+            advance(episode, Input.LOST if lost else Input.BLIND, None, state.window)
     for kind in [k for k, snooze in state.snoozes.items() if snooze.until_us <= now_us]:
         del state.snoozes[kind]
     out = reconcile(state, limits, Moment(event_us, now_us, frozenset(edges)))

@@ -11,7 +11,7 @@ from ecgstream.burdens import add_up
 from ecgstream.device_state import State
 from ecgstream.limits import load_limits
 from ecgstream.messages import Ack, Alert, AlertState, Beat, Finding
-from ecgstream.watch import on_ack, on_finding, on_tick
+from ecgstream.watch import is_over, on_ack, on_finding, on_tick
 
 LIMITS = load_limits()
 S = 1_000_000
@@ -124,3 +124,12 @@ def test_totals_of_hours_are_of_hours_on_the_clock() -> None:
     assert answered(calm, state) == [], (
         "what was counted twenty hours ago is nothing of this hour's and the last's"
     )
+
+
+def test_a_device_that_goes_silent_after_its_clock_jumped_is_forgotten_in_time() -> None:
+    state, calm = State("chest-7"), list(stream(beats(("N", 0.8, 100)), 62))
+    alerts = answered([*calm[:60], *(moved(f, 3600 * S) for f in calm[60:])], state)
+    for t in range(100, 90_000, 100):
+        alerts += on_tick(state, LIMITS, at(t))
+    assert [str(a.state) for a in alerts if a.kind == "clock-fault"] == ["raised", "ended"]
+    assert is_over(state, LIMITS, at(90_000))
