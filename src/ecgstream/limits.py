@@ -30,7 +30,7 @@ class LimitsError(ValueError):
 
 
 class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The thresholds of `ecgstream.events`: seconds, beats per minute, numbers of beats, probabilities."""
+    """The thresholds of `ecgstream.events`: seconds, beats per minute, numbers of beats, probabilities, voltages."""
 
     asystole_s: Annotated[float, Meta(ge=2.0, le=10.0)]
     pause_s: Annotated[float, Meta(ge=1.5, le=10.0)]
@@ -52,6 +52,9 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     asystole_on: Share
     asystole_off: Share
     asystole_moves: Share
+    burst_uv: Annotated[float, Meta(gt=0.0, le=100_000.0)]
+    burst_ratio: Annotated[float, Meta(gt=1.0, le=100.0)]
+    burst_s: Annotated[float, Meta(ge=0.0, le=30.0)]
     acute_lookback_s: Seconds
     v_run_beats: Annotated[int, Meta(ge=3, le=100)]
     beat_probability: Share

@@ -14,6 +14,7 @@ from ecgstream.patterns import runs_of, slows
 
 NO_CONTACT = frozenset({Reason.GAP, Reason.LEAD_OFF})
 NO_WAVES = NO_CONTACT | {Reason.FLAT, Reason.CLIPPED}
+NOW_S = 3  # of signal that show how high it is now
 NOISE = frozenset({Reason.CLIPPED, Reason.MOTION, Reason.MUSCLE, Reason.DETECTORS_DISAGREE})
 
 
@@ -96,6 +97,22 @@ class Window:
             return False
         first, last = ((t - strip.start_us) * strip.fs_hz / 1e6 for t in (since_us, until_us))
         return bool(np.isnan(strip.microvolts()[max(0, int(first)) : max(0, int(last))]).any())
+
+    def follows_a_burst(self) -> bool:
+        """Whether the voltage was many times what it is now a few seconds ago: an electrode was moved.
+
+        The network sees signals by the scale of their last seconds: after a burst a heart looks still to it until that has left its view.
+        """
+        strip = self.finding.signal
+        if strip is None:
+            return False
+        limits, fs = self.limits, round(strip.fs_hz)
+        seen = np.nan_to_num(np.abs(strip.microvolts()))
+        n = min(seen.size // fs, round(limits.burst_s))
+        seconds = seen[seen.size - n * fs :].reshape(n, fs).max(1)
+        before, now = seconds[:-NOW_S], seconds[-NOW_S:]
+        highest = float(before.max(initial=0.0))
+        return highest > max(limits.burst_uv, limits.burst_ratio * float(np.median(now)))
 
     def ventricular_runs(self) -> list[tuple[list[Beat], bool]]:
         """Runs of ventricular beats, in order, each with whether a later beat has ended it.

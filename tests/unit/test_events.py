@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clinical import at, beats, finding, unreadable
 from ecgstream.device_state import State
 from ecgstream.events import assess
 from ecgstream.limits import load_limits
-from ecgstream.messages import Quality, Reason
+from ecgstream.messages import Quality, Reason, Strip
 from ecgstream.readings import Reading, Sight, Sign
 from ecgstream.technical import readings as technical
 
@@ -91,6 +92,28 @@ def test_a_heart_that_moves_under_noise_is_not_still() -> None:
     assert sign(organised=0.9, noise=0.1) is Sign.OFF
     assert sign(vf=0.4, noise=0.5, asystole=0.1) is Sign.BLIND
     assert sign(vf=0.2, noise=0.4, asystole=0.4) is Sign.HOLD
+
+
+@pytest.mark.parametrize(
+    ("burst_s", "height_uv", "now_uv", "sign"),
+    [
+        (56.0, 3000, 200, Sign.HOLD),
+        (50.0, 3000, 200, Sign.ON),  # it has left the network's view
+        (56.0, 1000, 200, Sign.ON),  # no movement is so low
+        (56.0, 3000, 900, Sign.ON),  # all of it is noise
+        (60.5, 3000, 200, Sign.ON),  # it is going on: nothing has been seen after it
+    ],
+)
+def test_the_network_finds_no_stillness_in_the_seconds_after_an_electrode_moved(
+    burst_s: float, height_uv: int, now_uv: int, sign: Sign
+) -> None:
+    samples = np.full(30 * 128, now_uv, "<i2")
+    first = round((burst_s - 31) * 128)
+    samples[first : first + 64] = height_uv
+    seen = Strip(start_us=at(31), fs_hz=128.0, uv_per_lsb=1.0, samples=samples.tobytes())
+    still: dict[str, Any] = {"quality": Quality.RATE_ONLY, "reasons": [Reason.DETECTORS_DISAGREE]}
+    still |= {"acute_probabilities": {"asystole": 0.9}, "signal": seen}
+    assert readings(60, beats(("N", 0.8, 80)), **still)["asystole"].sign is sign
 
 
 def test_a_line_that_goes_flat_after_beats_is_asystole_and_one_flat_from_the_start_is_technical() -> None:
