@@ -127,6 +127,20 @@ def test_without_a_recording_of_the_split_nothing_is_judged(
     assert "'dev'" in said
 
 
+def test_a_database_is_known_by_its_folder_s_name_and_judged_once(tmp_path: Path, unscoring: None) -> None:
+    for record in (TRAIN, "208"):
+        write_record(tmp_path / "mitdb", record)
+    for path in ("", "..", f"{tmp_path}/mitdb", "mitdb/1.0.0"):
+        said = refusal("beats-classes", "--data", str(tmp_path), "--database", path)
+        assert f"--database {path or repr(path)}:" in said
+    for given in (("mitdb/",), ("./mitdb",), ("mitdb", "mitdb")):
+        for judge in (protocols.beats_classes, protocols.rhythms):
+            found = judge(tmp_path, MODEL, "dev", lambda _: None, databases=given)
+            assert {p.record for p in found.predictions} == {"mitdb/208"}
+            places = [(p.start_s, p.end_s) for p in found.predictions]
+            assert len(places) == len(set(places))
+
+
 def test_beats_of_paced_recordings_alone_are_nothing_to_judge(tmp_path: Path) -> None:
     write_record(tmp_path / "mitdb", "102")
     with pytest.raises(NothingToJudge, match="paced"):

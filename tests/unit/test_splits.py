@@ -26,6 +26,14 @@ def test_two_records_of_one_patient_stay_together() -> None:
     assert splits.split_of("mitdb", "202") == splits.split_of("mitdb", "201")
 
 
+def test_a_patient_under_noise_stands_where_the_patient_does() -> None:
+    for patient in ("118", "119"):
+        for record in (f"{patient}e24", f"{patient}e06", f"{patient}e_6"):
+            assert splits.patient_of("nstdb", record) == patient
+            assert splits.split_of("nstdb", record) == splits.split_of("mitdb", patient)
+    assert splits.split_of("nstdb", "118e24") != splits.split_of("nstdb", "119e24")
+
+
 def test_the_split_is_fixed() -> None:
     dev = [r for r in CINC if splits.split_of("cinc2017", r) == "dev"]
     tune = [r for r in CINC if splits.split_of("cinc2017", r) == "tune"]

@@ -89,7 +89,7 @@ Databases = Annotated[
     typer.Option(
         "--database",
         help="Folder below `--data` to judge instead, in PhysioNet's layout, such as `afdb`; again for more. One that nothing was"
-        " learnt from is judged whole.",
+        " learnt from is judged whole, each of its records as a patient.",
     ),
 ]
 Baseline = Annotated[

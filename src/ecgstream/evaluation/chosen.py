@@ -1,10 +1,24 @@
 """Which records an evaluation judges."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ecgstream.evaluation import NothingToJudge
 from ecgstream.evaluation.references import records_of
+
+
+def named(databases: Sequence[str]) -> list[str]:
+    """The names of databases as a user gives them, each once. Raises `FileNotFoundError` for a path: by its folder's name alone it is
+    known who of a database was learnt from.
+    """
+    names = [PurePath(given).name for given in databases]
+    for given, name in zip(databases, names, strict=True):
+        if PurePath(given).parts != (name,) or name == "..":
+            raise FileNotFoundError(
+                f"--database {given or repr(given)}: expected the name of a folder in --data, such as mitdb: it says which recordings were"
+                " learnt from"
+            )
+    return list(dict.fromkeys(names))
 
 
 def chosen(data: Path, database: str, split: str) -> list[str]:

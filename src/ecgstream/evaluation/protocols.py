@@ -10,7 +10,7 @@ from ecgstream.evaluation import acute as acute_protocol
 from ecgstream.evaluation import beat_classes as beat_protocol
 from ecgstream.evaluation import cinc2017 as cinc_protocol
 from ecgstream.evaluation import rhythms as rhythm_protocol
-from ecgstream.evaluation.chosen import chosen
+from ecgstream.evaluation.chosen import chosen, named
 from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import read_cinc_labels, records_of
 from ecgstream.evaluation.results import Evaluation
@@ -54,6 +54,7 @@ def rhythms(
     """Rhythms in long recordings; with `baseline` beside AF from RR intervals, where mitdb is there to choose its
     threshold on.
     """
+    databases = named(databases)
     fitting = records_of(data, MITDB, "train") if baseline and any((data / MITDB).glob("*.atr")) else []
     expect(done, len(fitting))
     result, pairs = rhythm_protocol.run(data, model, split, done, databases)
@@ -72,6 +73,7 @@ def beats_classes(
     data: Path, model: Model, split: str, done: Done, *, databases: Sequence[str] = BEATS_OF
 ) -> Evaluation:
     """Beat types between patients."""
+    databases = named(databases)
     for database in databases:
         records = chosen(data, database, split)
         expect(done, len(records))

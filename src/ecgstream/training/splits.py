@@ -3,12 +3,12 @@
 `dev` is what is reported; it is never trained or tuned on. `tune` is for calibration and operating points, and is learnt when these are
 known (`ecgstream.training.learn`). Any other database is `dev` as a whole. MIT-BIH's `dev` patients are
 chosen so that each rhythm with two or more patients stands on both sides; 201 and 202 are one patient. CinC 2017 names no
-patients and is split by record.
+patients and is split by record. NSTDB's `118e…` and `119e…` are MIT-BIH's 118 and 119 under noise: each stands where its patient does.
 """
 
 import hashlib
 
-CINC2017, MITDB, SVDB, VFDB = "cinc2017", "mitdb", "svdb", "vfdb"
+CINC2017, MITDB, NSTDB, SVDB, VFDB = "cinc2017", "mitdb", "nstdb", "svdb", "vfdb"
 MITDB_DEV = frozenset({"114", "119", "201", "208", "220"})
 MITDB_PACED = frozenset({"102", "104", "107", "217"})
 VFDB_FOLDS = 5
@@ -16,6 +16,8 @@ VFDB_FOLDS = 5
 
 def patient_of(database: str, record: str) -> str:
     """The patient behind a record, as far as the database tells."""
+    if database == NSTDB:
+        return record.partition("e")[0]
     return "201" if database == MITDB and record == "202" else record
 
 
@@ -31,6 +33,8 @@ def fold_of(database: str, record: str, n_folds: int = VFDB_FOLDS) -> int:
 
 def split_of(database: str, record: str) -> str:
     """``"train"``, ``"tune"`` or ``"dev"``."""
+    if database == NSTDB:
+        return split_of(MITDB, patient_of(database, record))
     if database not in (CINC2017, MITDB, SVDB, VFDB):
         return "dev"
     patient = patient_of(database, record)
