@@ -1,9 +1,10 @@
 """Which events the annotations hold, and which alarms nothing warrants."""
 
 import numpy as np
+import pytest
 
 from ecgstream.evaluation.alarm_events import annotated
-from ecgstream.evaluation.alarms import Judged, Told, astray, false_alarms, false_table
+from ecgstream.evaluation.alarms import Judged, Told, astray, false_alarms, false_table, where_it_is_worst
 from ecgstream.evaluation.references import Interval, Reference
 from ecgstream.evaluation.results import text
 
@@ -33,6 +34,16 @@ def test_an_alarm_of_what_is_annotated_is_not_false() -> None:
     assert not falsely(paused, "asystole", 44.0)
     assert falsely(paused, "vf", 44.0)
     assert falsely(reference(list(np.arange(0, 90, 0.8))), "asystole", 44.0)
+
+
+def test_what_was_missed_or_false_is_told_with_its_recording_and_time() -> None:
+    paused = reference([*np.arange(0, 40, 0.8), *np.arange(52, 90, 0.8)])
+    told = Told("vf", 80.0, 76.0, 84.0, "Ventricular fibrillation")
+    false, missed, slow = where_it_is_worst([Judged(paused, annotated(paused), [], [told])])
+    assert false.caption == "svdb/800 at 76 s: false Ventricular fibrillation"
+    assert missed.caption == "svdb/800 at 39 s: missed asystole"
+    assert slow.caption.endswith("missed extreme-bradycardia")
+    assert missed.start_s == pytest.approx(29.2)
 
 
 def test_a_rate_of_false_alarms_is_over_the_recordings_that_could_have_one() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -117,8 +118,18 @@ def test_report_page_has_its_pictures(tmp_path: Path) -> None:
     for picture in (
         "rhythms-confusion-second.png",
         "rhythms-reliability-second.png",
-        "rhythms-worst-mitdb-1.png",
+        "rhythms-worst-mitdb-1-10.0.png",
     ):
         assert (tmp_path / "r" / picture).stat().st_size > 1000
         assert picture in lines
     assert "| af | 90.0 (80.0–95.0) | 3 |" in lines
+
+
+def test_each_caption_has_a_picture_of_its_own(tmp_path: Path) -> None:
+    found = results.Evaluation("alarms", "m@0", "dev")
+    found.worst = [results.Worst("mitdb", "1", at_s, at_s + 30.0, f"at {at_s}") for at_s in (10.0, 80.0)]
+    page = report_pages.write_report(tmp_path, found, lambda w: (np.full(3840, w.start_s, np.float32), 128.0))
+    shown = re.findall(r"!\[(.*)\]\((.*)\)", page.read_text())
+    assert [caption for caption, _ in shown] == ["at 10.0", "at 80.0"]
+    one, other = ((tmp_path / name).read_bytes() for _, name in shown)
+    assert one != other

@@ -95,7 +95,7 @@ def run(
             Judged(reference, annotated(reference), ventricular_runs(reference, 3), told(timed, limits))
         )
     tables = [_caught(judged), false_table(judged), _astray(judged), _by_record(judged)]
-    return Evaluation("alarms", model.name, split, tables=tables, worst=_worst(judged))
+    return Evaluation("alarms", model.name, split, tables=tables, worst=where_it_is_worst(judged))
 
 
 def timed_findings(
@@ -277,23 +277,17 @@ def _by_record(judged: Sequence[Judged]) -> Table:
     return Table("By recording", ("recording", "events", "high alerts", "false"), rows)
 
 
-def _worst(judged: Sequence[Judged]) -> list[Worst]:
-    worst = [
-        Worst(
-            r.reference.database,
-            r.reference.record,
-            max(0, t.onset_s - 10),
-            t.onset_s + 20,
-            f"false {t.message}",
-        )
-        for r in judged
-        for t in false_alarms(r)
-    ]
+def where_it_is_worst(judged: Sequence[Judged]) -> list[Worst]:
+    """Each false alarm and each event without one, from 10 s before its onset."""
+    worst = [_shown(r, t.onset_s, f"false {t.message}") for r in judged for t in false_alarms(r)]
     for r in judged:
         for kind in KINDS:
             missed = [e for e in r.events[kind] if not any(_stands(t, e) for t in r.told)]
-            worst += [
-                Worst(r.reference.database, r.reference.record, max(0, a - 10), a + 20, f"missed {kind}")
-                for a, _ in missed
-            ]
+            worst += [_shown(r, onset_s, f"missed {kind}") for onset_s, _ in missed]
     return worst
+
+
+def _shown(judged: Judged, onset_s: float, what: str) -> Worst:
+    database, record = judged.reference.database, judged.reference.record
+    start_s = max(0.0, onset_s - 10.0)
+    return Worst(database, record, start_s, start_s + 30.0, f"{database}/{record} at {onset_s:.0f} s: {what}")

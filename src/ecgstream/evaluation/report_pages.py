@@ -60,7 +60,7 @@ def write_report(folder: Path, evaluation: Evaluation, excerpt: Excerpt | None =
 
 
 def _slug(worst: Worst) -> str:
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", f"{worst.database}-{worst.record}")
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", f"{worst.database}-{worst.record}-{worst.start_s:.1f}")
 
 
 def _picture(folder: Path, name: str, title: str, figure: Figure, heading: str = "##") -> list[str]:
