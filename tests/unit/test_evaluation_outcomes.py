@@ -28,7 +28,6 @@ from ecgstream.evaluation import (
     results,
     rhythms,
     rr_baseline,
-    statistics,
     streaming,
 )
 from ecgstream.training.splits import split_of
@@ -52,15 +51,16 @@ class Counter:
         self.done += 1
 
 
-def write_record(folder: Path, name: str, seconds: int = 20) -> None:
+def write_record(folder: Path, name: str, seconds: int = 310) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     signal = np.sin(np.arange(250 * seconds) / 30)[:, None]
     wfdb.wrsamp(
         name, fs=250, units=["mV"], sig_name=["ECG"], p_signal=signal, fmt=["16"], adc_gain=[200.0], baseline=[0],
         write_dir=str(folder),
     )  # fmt: skip
+    beat = 250 * seconds - 500
     wfdb.wrann(
-        name, "atr", np.array([25, 500]), symbol=["+", "N"], aux_note=["(N", ""], write_dir=str(folder)
+        name, "atr", np.array([25, beat]), symbol=["+", "N"], aux_note=["(N", ""], write_dir=str(folder)
     )
 
 
@@ -148,6 +148,17 @@ def test_beats_of_paced_recordings_alone_are_nothing_to_judge(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("unscoring")
+def test_recordings_without_what_is_judged_are_nothing_to_judge(tmp_path: Path) -> None:
+    write_record(tmp_path / "short", "1", 290)
+    write_record(tmp_path / "bare", "1")
+    wfdb.wrann("1", "atr", np.array([77000]), symbol=["~"], write_dir=str(tmp_path / "bare"))
+    for database in ("short", "bare"):
+        for judge, what in ((protocols.beats_classes, "beat"), (protocols.rhythms, "rhythm")):
+            with pytest.raises(NothingToJudge, match=f"no {what} of {database} is annotated after 5:00"):
+                judge(tmp_path, MODEL, "dev", lambda _: None, databases=(database,))
+
+
+@pytest.mark.usefixtures("unscoring")
 def test_the_baseline_is_left_out_where_its_threshold_can_t_be_chosen(tmp_path: Path) -> None:
     write_record(tmp_path / "vfdb", "418")
     count = Counter()
@@ -178,17 +189,6 @@ def test_the_bar_is_as_long_as_what_is_expected() -> None:
     done(stream("x", seconds=1800))
     assert bar.tasks[0].completed / (bar.tasks[0].total or 1) == pytest.approx(1 / 3)
     assert bar.tasks[0].description == "0.5 h of ECG, mitdb/x"
-
-
-def test_reliability_is_of_labels_that_rest_on_the_probability() -> None:
-    shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.4, 0.6]])
-    curve = statistics.reliability_of_labels(shares, np.array([0, 1, 0, 1]), np.array([0, 1, 1, 1]))
-    assert curve.left_out == 0.25  # the second, which a rule named
-    assert curve.count.sum() == 3
-    assert curve.ece == pytest.approx((0.1 + 0.7 + 0.4) / 3)
-    nothing = statistics.reliability_of_labels(shares[:1], np.array([1]), np.array([1]))
-    assert nothing.left_out == 1.0
-    assert np.isnan(nothing.ece)
 
 
 def test_a_rhythm_named_by_beats_is_left_out_of_the_curve_and_its_share_told(tmp_path: Path) -> None:

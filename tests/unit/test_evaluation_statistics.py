@@ -95,3 +95,14 @@ def test_labels_of_seconds_join_and_break_at_silence() -> None:
     found = spans.of_seconds(["a", "a", None, "a", "b"], lambda s: (float(s), s + 1.0))
     assert found == [Interval(0, 2, "a"), Interval(3, 4, "a"), Interval(4, 5, "b")]
     assert spans.label_at(found, np.array([-0.5, 0.0, 2.5, 4.9, 5.0])) == [None, "a", None, "b", None]
+
+
+def test_reliability_is_of_labels_that_rest_on_the_probability() -> None:
+    shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.4, 0.6]])
+    curve = statistics.reliability_of_labels(shares, np.array([0, 1, 0, 1]), np.array([0, 1, 1, 1]))
+    assert curve.left_out == 0.25  # the second, which a rule named
+    assert curve.count.sum() == 3
+    assert curve.ece == pytest.approx((0.1 + 0.7 + 0.4) / 3)
+    nothing = statistics.reliability_of_labels(shares[:1], np.array([1]), np.array([1]))
+    assert nothing.left_out == 1.0
+    assert np.isnan(nothing.ece)

@@ -34,3 +34,8 @@ def none_in(databases: Sequence[str], split: str, data: Path) -> NothingToJudge:
     return NothingToJudge(
         f"{data}: no recording of {' or '.join(databases)} there is in the split '{split}': nothing to judge"
     )
+
+
+def unannotated(what: str, database: str, data: Path) -> NothingToJudge:
+    """What to raise where a database's annotations hold nothing of a kind in the time that is judged."""
+    return NothingToJudge(f"{data}: no {what} of {database} is annotated after 5:00: nothing to judge")

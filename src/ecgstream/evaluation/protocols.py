@@ -10,9 +10,9 @@ from ecgstream.evaluation import acute as acute_protocol
 from ecgstream.evaluation import beat_classes as beat_protocol
 from ecgstream.evaluation import cinc2017 as cinc_protocol
 from ecgstream.evaluation import rhythms as rhythm_protocol
-from ecgstream.evaluation.chosen import chosen, named
+from ecgstream.evaluation.chosen import chosen, named, unannotated
 from ecgstream.evaluation.progress import expect
-from ecgstream.evaluation.references import read_cinc_labels, records_of
+from ecgstream.evaluation.references import LEARNING_S, read_cinc_labels, read_reference, records_of
 from ecgstream.evaluation.results import Evaluation
 from ecgstream.model_folder import Model
 from ecgstream.training.splits import MITDB, MITDB_PACED
@@ -81,6 +81,9 @@ def beats_classes(
             raise NothingToJudge(
                 f"{data}: all recordings of mitdb there in the split '{split}' are paced: nothing to judge"
             )
+        references = (read_reference(data, database, record) for record in records)
+        if not any((reference.beats_s >= LEARNING_S).any() for reference in references):
+            raise unannotated("beat", database, data)
     pairs = rhythm_protocol.stream_references(data, model, split, done, databases)
     return beat_protocol.evaluate(pairs, model, split)
 

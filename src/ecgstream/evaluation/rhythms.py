@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation import spans, statistics
-from ecgstream.evaluation.chosen import chosen
+from ecgstream.evaluation.chosen import chosen, unannotated
 from ecgstream.evaluation.labels import CENTRE_S, centred, labels_of, why_none
 from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import (
@@ -249,6 +249,9 @@ def run(
 ) -> tuple[Evaluation, list[tuple[Reference, Stream]]]:
     """Stream the annotated records of a split, and all of `UNTRAINED`, and judge their rhythms."""
     wanted = {d: chosen(data, d, "all" if d == UNTRAINED else split) for d in databases}
+    for database, records in wanted.items():
+        if not any(scored_spans(read_reference(data, database, record)) for record in records):
+            raise unannotated("rhythm", database, data)
     expect(done, sum(map(len, wanted.values())))
     pairs = []
     for database, records in wanted.items():
