@@ -20,6 +20,9 @@ manufacturers report it) and, since segments of one record aren't independent, b
 segment that can't be read gets no decision: it counts as "no shock" in `Se` and `Sp`, its share is shown,
 and `readable` gives the figure without them.
 
+The AHA asks for 200 segments of coarse VF, 50 of rapid VT, 100 of sinus rhythm, 30 of the others and 100 of asystole at least; "goal
+met" doesn't look at that: where there are few, the exact bound tells.
+
 Departures: VF's amplitude is the median over the segment's seconds of the peak-to-peak voltage of the
 filtered signal. VT's rate is that of the annotated beats where the database has them and else the strongest
 periodicity of the signal between 75 and 360 a minute (autocorrelation); both are properties of the
