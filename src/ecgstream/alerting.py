@@ -257,6 +257,12 @@ class Desk:
         letter = letters.dead_letter(event.message, reason, parked=parked)
         await faust_app.delivered(self.dead_letters, letter.key, encode(letter), {})
 
+    async def on_left_out(self, letter: DeadLetter) -> None:
+        """A record that can't be unpacked."""
+        HELD_BACK.labels("dead letter").inc()
+        log.warning("dead letter", at=letters.place(letter), reason=letters.UNREADABLE)
+        await faust_app.delivered(self.dead_letters, None, encode(letter), {})
+
     def _fail(self, error: Exception) -> None:
         if self.failed is not None and not self.failed.done():
             self.failed.set_exception(error)
@@ -267,6 +273,7 @@ def build(settings: KafkaSettings, limits: Limits, partitions: int, folder: str)
     topics = Topics(settings.topic_prefix)
     app = faust_app.application(settings, partitions, folder)
     desk = Desk(app, topics, limits, partitions)
+    app.tell = desk.on_left_out  # type: ignore[attr-defined]
     for topic, act in (
         (topics.rhythm, desk.on_finding),
         (topics.acks, desk.on_answer),
@@ -288,13 +295,4 @@ async def run(settings: KafkaSettings, limits: Limits, stop: asyncio.Event) -> N
         app, desk = build(settings, limits, partitions, folder)
         desk.failed = asyncio.get_running_loop().create_future()
         app.finalize()
-        await app.start()
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            waiting: list[asyncio.Future[Any]] = [stopping, desk.failed]
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if desk.failed.done():
-                desk.failed.result()
-        finally:
-            stopping.cancel()
-            await app.stop()
+        await faust_app.run(app, stop, desk.failed)

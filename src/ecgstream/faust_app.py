@@ -4,9 +4,11 @@ Events are acknowledged by hand, when their results are on the broker. No web se
 patients' data), no windowed tables, no pickling; keys and values are bytes throughout. A record on which an agent
 raises would be skipped, committed past, and waited for at shutdown for ever: so agents never raise, and
 `stream_wait_empty` is off. Tables choose partitions by key (`use_partitioner`), since a timer also sets them.
-Events that have reached an agent's queue stay there (`_Flow`).
+Events that have reached an agent's queue stay there (`_Flow`). A record that can't be unpacked would end the consumer, and nobody
+would know: `ecgstream.faust_consumer` leads it around, and `run` ends when Faust gives up.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,6 +19,7 @@ from mode.utils.queues import FlowControlEvent
 
 from ecgstream import letters
 from ecgstream.codec import InvalidRecord
+from ecgstream.faust_consumer import Consumer, Tell
 from ecgstream.kafka import KafkaSettings, administration, client_options
 from ecgstream.limits import LimitsError
 from ecgstream.topics import Topics
@@ -61,9 +64,16 @@ class _Flow(FlowControlEvent):
 
 
 class _App(faust.App):
+    tell: Tell  # whom `Consumer` tells of the records that it leaves out
+
     @cached_property
     def flow_control(self) -> FlowControlEvent:
         return _Flow(loop=self.loop)
+
+    def _new_transport(self) -> Any:
+        transport = super()._new_transport()
+        transport.Consumer = Consumer  # type: ignore[misc]
+        return transport
 
 
 def application(settings: KafkaSettings, partitions: int, folder: str) -> faust.App:
@@ -88,6 +98,27 @@ def application(settings: KafkaSettings, partitions: int, folder: str) -> faust.
         producer_acks=-1,
         autodiscover=False,
     )
+
+
+class Ended(RuntimeError):
+    """The application can't go on; what it is due to is the cause."""
+
+
+async def run(app: faust.App, stop: asyncio.Event, failed: asyncio.Future[None]) -> None:
+    """Run until `stop` is set. Raises what `failed` is given, and `Ended` when Faust gave up: left alone it would stand there idle."""
+    await app.start()
+    stopping, crashed = asyncio.create_task(stop.wait()), asyncio.create_task(app.wait_until_stopped())
+    try:
+        waiting: list[asyncio.Future[Any]] = [stopping, failed, crashed]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            failed.result()
+        if not stopping.done():
+            raise Ended("Faust gave up") from app.crash_reason
+    finally:
+        stopping.cancel()
+        crashed.cancel()
+        await app.stop()
 
 
 async def partitions_of(settings: KafkaSettings) -> int:

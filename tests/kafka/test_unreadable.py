@@ -9,8 +9,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
+from alerting_ward import FINDINGS, Ward
 from ecgstream.letters import MAX_VALUE_BYTES
-from ecgstream.messages import Finding
+from ecgstream.messages import AlertState, Finding
 from ecgstream.replay import Place
 from ecgstream.topics import Topics
 from logs import chunk, ecg, read
@@ -116,3 +117,27 @@ async def test_records_that_cannot_be_unpacked_are_told_by_their_place_and_stop_
     for letter in letters:
         assert (letter.key, letter.value, letter.parked) == (None, None, False)
         assert letter.reason.startswith("record: can't be unpacked, and is left out (")
+
+
+async def test_alerting_leaves_them_out_and_goes_on_at_the_first_start_and_the_next(
+    ward: Ward, topics: Topics
+) -> None:
+    middle = len(FINDINGS) // 2
+    others = [replace(f, device_id=f"d{k}") for f in FINDINGS[:middle] for k in range(4)]
+
+    def places() -> set[tuple[str, int, int]]:
+        return {(letter.topic, letter.partition, letter.offset) for letter in ward.letters}
+
+    await ward.send([*others, *FINDINGS[:middle]])
+    publish_odd_headers(ward.servers, topics.rhythm, 2)
+    for start in (1, 2):
+        publish_odd_headers(ward.servers, topics.acks, 1)
+        async with ward.alerting():
+            await ward.send(FINDINGS[middle:] if start == 1 else [])
+            expected = 2 + start
+            await ward.until(lambda n=expected: len(places()) == n)  # type: ignore[misc]
+            await ward.until(lambda: any(a.end_us is not None for a in ward.of("vt")))
+    assert [topic for topic, *_ in sorted(places())] == [topics.acks] * 2 + [topics.rhythm] * 2
+    assert all(letter.reason.startswith("record: can't be unpacked") for letter in ward.letters)
+    raised = [a.device_id for a in ward.of("vt") if a.state is AlertState.RAISED]
+    assert sorted(raised) == ["chest-7", "d0", "d1", "d2", "d3"], "each once, and nobody's is lost"

@@ -16,7 +16,7 @@ PACKAGE = Path(ecgstream.__file__).parent
 SHELLS = {
     "fhir",
     "__init__", "__main__", "acls", "alerting", "alerts_live", "brokers", "cli", "console", "demo", "evaluation",
-    "faust_app", "fencing", "gateway", "kafka", "lag", "logs", "metrics", "monitor", "notify", "observability", "parking",
+    "faust_app", "faust_consumer", "fencing", "gateway", "kafka", "lag", "logs", "metrics", "monitor", "notify", "observability", "parking",
     "recordings", "training_settings",
     "report", "schema", "simulator", "stored", "topics", "training", "wall_clock", "workers",
 }  # fmt: skip
