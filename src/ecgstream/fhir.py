@@ -22,7 +22,7 @@ SNOMED_OF = {
     "asystole": ("397829000", "Asystole"),
     "vf": ("71908006", "Ventricular fibrillation"),
     "vt": ("25569003", "Ventricular tachycardia"),
-    "v-run": ("444658006", "Nonsustained ventricular tachycardia"),
+    "v-run": ("44103008", "Ventricular arrhythmia"),  # tachycardia or not: it may be a slow run
     "svt": ("6456007", "Supraventricular tachycardia"),
     "af": ("49436004", "Atrial fibrillation"),
     "bigeminy": ("11157007", "Ventricular bigeminy"),
@@ -68,7 +68,7 @@ def detected_issue(alert: Alert, subject: str | None = None) -> dict[str, Any]:
         "severity": SEVERITY[alert.priority],
         "identifiedPeriod": _period(alert.onset_us, alert.end_us),
         "author": _device(alert),
-        "detail": alert.message,
+        "detail": alert.message or alert.kind,
     }
     if subject is not None:
         issue["patient"] = {"reference": subject}
@@ -145,11 +145,12 @@ def _kind(alert: Alert) -> dict[str, Any]:
     if alert.kind in SNOMED_OF:
         code, display = SNOMED_OF[alert.kind]
         coding.insert(0, {"system": SNOMED, "code": code, "display": display})
-    return {"coding": coding, "text": alert.message}
+    return {"coding": coding, "text": alert.message or alert.kind}
 
 
 def _device(alert: Alert) -> dict[str, Any]:
-    return {"identifier": {"system": f"{HERE}:device", "value": alert.device_id}, "display": alert.model}
+    device: dict[str, Any] = {"identifier": {"system": f"{HERE}:device", "value": alert.device_id}}
+    return device | {"display": alert.model} if alert.model else device  # no text in FHIR is empty
 
 
 def _period(start_us: int, end_us: int | None) -> dict[str, str]:

@@ -2,13 +2,17 @@
 
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 
 from clinical import at, beats, stream
 from ecgstream.device_state import State
 from ecgstream.fhir import bundle
 from ecgstream.limits import load_limits
-from ecgstream.messages import Ack, Alert
-from ecgstream.watch import on_ack, on_finding
+from ecgstream.messages import Ack, Alert, AlertState, Priority
+from ecgstream.watch import on_ack, on_failure, on_finding
 
 VT = beats(("N", 0.8, 50), ("V", 0.35, 20), ("N", 0.8, 60))
 
@@ -58,3 +62,32 @@ def test_an_answered_and_ended_alert_is_final_with_who_answered() -> None:
     assert issue["mitigation"][0]["author"] == {"display": "Dr. A"}
     assert issue["mitigation"][0]["action"] == {"text": "seen"}
     assert set(issue["identifiedPeriod"]) == {"start", "end"}
+
+
+def texts(document: Any) -> Iterator[str]:
+    """All strings of a document."""
+    if isinstance(document, dict | list):
+        for value in document.values() if isinstance(document, dict) else document:
+            yield from texts(value)
+    elif isinstance(document, str):
+        yield document
+
+
+def test_no_text_is_empty_where_nothing_was_ever_found_of_the_device() -> None:
+    why = {"undelivered": "vt-1"}
+    unfound = on_failure(State("x"), "delivery-failed", "at", why, load_limits(), at(0))[0]
+    assert unfound.model == ""
+    old = Alert(
+        alert_id="vt-1", revision=0, state=AlertState.RAISED, device_id="x", session="a", kind="vt", category="physiological",
+        priority=Priority.HIGH, first_window=0, onset_us=at(0), detected_us=at(0),
+    )  # fmt: skip
+    for alert in (unfound, old):
+        told = list(texts(bundle(alert)))
+        assert len(told) > 10
+        assert all(text.strip() for text in told)
+
+
+def test_a_run_that_may_be_slow_is_not_coded_as_tachycardia() -> None:
+    alert = msgspec.structs.replace(alerts()[0], kind="v-run")
+    codes = bundle(alert)["entry"][0]["resource"]["code"]["coding"]
+    assert [code.get("display") for code in codes] == ["Ventricular arrhythmia", None]
