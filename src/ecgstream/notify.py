@@ -1,20 +1,21 @@
 """Alerts to pagers, chats and webhooks, through Apprise; what can't be delivered is raised as an alert itself.
 
 Told are alerts when they are raised or escalated, from a least priority on. Each service is tried
-`TRIES` times with growing pauses; when one of them still hasn't taken it, the revision goes to the dead letters, and alerting
-raises a technical alert of kind ``delivery-failed`` of the same device: a monitor that can't reach anybody
-must say so where it still can. Offsets are committed after that, so a restart tells again rather than not at all.
+`TRIES` times with growing pauses, those that took it not again; when one of them still hasn't taken it, the revision goes to the
+dead letters, and alerting raises a technical alert of kind ``delivery-failed`` of the same device: a monitor that can't reach
+anybody must say so where it still can. A record's offset is committed after that, so a restart tells again rather than not at all.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.structs import ConsumerRecord
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from ecgstream.codec import InvalidRecord, decode, encode
 from ecgstream.kafka import KafkaSettings, client_options, started
@@ -26,6 +27,8 @@ from ecgstream.wall_clock import now_us
 TRIES = 4
 FIRST_PAUSE_S = 1.0
 TOO_OLD_S = 900.0  # after a long stop nobody is paged for what is over
+MAX_RECORDS = 20
+LONGEST_BATCH_S = 3600.0  # a service that lets each try wait for long is no reason to leave the group
 RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
 FAILED = "delivery-failed"
 Send = Callable[[str, str, Priority], Awaitable[bool]]
@@ -46,28 +49,46 @@ def words(alert: Alert) -> tuple[str, str]:
     return title, f"Onset {onset}. Answer: ecgstream ack {alert.alert_id}"
 
 
-async def deliver(alert: Alert, send: Send, first_pause_s: float = FIRST_PAUSE_S) -> bool:
-    """Send, with retries; False when it was not delivered."""
+async def deliver(alert: Alert, services: Sequence[Send], first_pause_s: float = FIRST_PAUSE_S) -> bool:
+    """Send to all services, with retries where it wasn't taken; False when one of them never took it."""
     title, text = words(alert)
+    waiting = list(services)
     for attempt in range(TRIES):
-        if await send(title, text, alert.priority):
+        taken = await asyncio.gather(*(send(title, text, alert.priority) for send in waiting))
+        waiting = [send for send, is_taken in zip(waiting, taken, strict=True) if not is_taken]
+        if not waiting:
             return True
-        log.warning("%s: not delivered, try %d of %d", alert.alert_id, attempt + 1, TRIES)
+        log.warning(
+            "%s: not delivered to %d of %d, try %d of %d",
+            alert.alert_id, len(waiting), len(services), attempt + 1, TRIES,
+        )  # fmt: skip
         if attempt + 1 < TRIES:
             await asyncio.sleep(first_pause_s * 2**attempt)
     return False
 
 
-def apprise_sender(configuration: Path) -> Send:
-    """Send through the services of an Apprise configuration file. Raises `LookupError` when it names none."""
+def apprise_senders(configuration: Path) -> list[Send]:
+    """The services of an Apprise configuration file. Raises `LookupError` when it names none, or one that can't be."""
     import apprise
 
-    config = apprise.AppriseConfig()
+    config, found = apprise.AppriseConfig(), apprise.Apprise()
     config.add(str(configuration))
-    services = apprise.Apprise()
-    services.add(config)
-    if not len(services):
-        raise LookupError(f"{configuration}: names no service that Apprise knows")
+    found.add(config)
+    # Of what Apprise says of an address only that it does: its words may hold the secret.
+    with apprise.LogCapture(level=logging.ERROR, fmt="%(levelname)s") as said:  # type: ignore[no-untyped-call]
+        services = list(found)
+        n_refused = said.getvalue().count("ERROR")
+    if n_refused or not services:
+        what = f"{n_refused} of its addresses are" if n_refused else "names"
+        raise LookupError(f"{configuration}: {what} no service that Apprise knows")
+    return [_through(service) for service in services]
+
+
+def _through(service: Any) -> Send:
+    import apprise
+
+    alone = apprise.Apprise()
+    alone.add(service)
     kinds = {
         Priority.HIGH: apprise.NotifyType.FAILURE,
         Priority.MEDIUM: apprise.NotifyType.WARNING,
@@ -75,37 +96,70 @@ def apprise_sender(configuration: Path) -> Send:
     }
 
     async def send(title: str, text: str, priority: Priority) -> bool:
-        return bool(await services.async_notify(title=title, body=text, notify_type=kinds[priority]))
+        return bool(await alone.async_notify(title=title, body=text, notify_type=kinds[priority]))
 
     return send
 
 
-async def run(settings: KafkaSettings, send: Send, least: Priority, stop: asyncio.Event) -> None:
+async def run(
+    settings: KafkaSettings, services: Sequence[Send], least: Priority, stop: asyncio.Event
+) -> None:
     """Deliver until `stop` is set."""
     topics, options = Topics(settings.topic_prefix), client_options(settings)
-    group = f"{settings.topic_prefix}notify"
-    reading = {**options, "group_id": group, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
+    reading = {
+        **options,
+        "group_id": f"{settings.topic_prefix}notify",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "max_poll_interval_ms": round(LONGEST_BATCH_S * 1e3),
+    }
     async with (
         started(AIOKafkaConsumer, topics.alerts, **reading) as consumer,
         started(AIOKafkaProducer, **options, acks="all") as producer,
     ):
         while not stop.is_set():
-            for records in (await consumer.getmany(timeout_ms=500, max_records=20)).values():
+            got = await consumer.getmany(timeout_ms=500, max_records=MAX_RECORDS)
+            for partition, records in got.items():
                 for record in records:
-                    await _take(record, send, least, producer, topics)
-                await consumer.commit()
+                    if stop.is_set():
+                        return  # what wasn't taken isn't committed
+                    was_told = await _take(record, services, least, producer, topics)
+                    if (was_told or record is records[-1]) and not await _commit(consumer, partition, record):
+                        break
+
+
+async def _commit(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, record: ConsumerRecord[Any, Any]
+) -> bool:
+    """Commit what was taken, and no more: what was fetched beside it isn't told yet. False when it is somebody else's by now."""
+    try:
+        await consumer.commit({partition: record.offset + 1})
+    except (CommitFailedError, IllegalStateError) as error:
+        log.warning("commit refused: partitions have changed hands: %s", error)
+        return False
+    return True
 
 
 async def _take(
-    record: ConsumerRecord[Any, Any], send: Send, least: Priority, producer: AIOKafkaProducer, topics: Topics
-) -> None:
+    record: ConsumerRecord[Any, Any],
+    services: Sequence[Send],
+    least: Priority,
+    producer: AIOKafkaProducer,
+    topics: Topics,
+) -> bool:
+    """Tell of an alert that is to be told; gives whether it was, or its failure."""
     try:
         alert = decode(Alert, record.value)
     except InvalidRecord as error:
         log.warning("%s: %s", place(record), field_at_fault(str(error), Alert))
-        return
-    if not is_told(alert, least) or now_us() / 1e6 - record.timestamp / 1e3 > TOO_OLD_S:
-        return
-    if not await deliver(alert, send):
+        return False
+    if not is_told(alert, least):
+        return False
+    age_s = now_us() / 1e6 - record.timestamp / 1e3
+    if age_s > TOO_OLD_S:
+        log.warning("%s: not sent, published %.0f s ago", alert.alert_id, age_s)
+        return False
+    if not await deliver(alert, services):
         letter = dead_letter(record, f"{alert.alert_id}: {alert.message}", parked=True)
         await producer.send_and_wait(topics.dead_letters, encode(letter), key=record.key)
+    return True

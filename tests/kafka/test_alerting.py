@@ -165,7 +165,7 @@ async def test_an_alert_that_reaches_nobody_is_told_until_somebody_answers(
     settings = load_settings({}, bootstrap_servers=ward.servers, topic_prefix=ward.topics.prefix)
     stop = asyncio.Event()
     async with ward.alerting():
-        notifying = asyncio.create_task(notify.run(settings, never, Priority.HIGH, stop))
+        notifying = asyncio.create_task(notify.run(settings, [never], Priority.HIGH, stop))
         await ward.send(FINDINGS[:MIDDLE])
         await ward.until(lambda: any(a.evidence.get("latched") for a in ward.of("delivery-failed")))
         failed, vt = ward.of("delivery-failed")[-1], ward.of("vt")[0]

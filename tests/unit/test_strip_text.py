@@ -1,15 +1,13 @@
-"""Strips in the terminal, on the page and in the messages of notifications."""
+"""Strips in the terminal and on the page."""
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 
-from clinical import at, beats, finding, stream, unreadable
+from clinical import at, beats, stream, unreadable
 from ecgstream.burdens import add_up
 from ecgstream.ecg_paper import svg
 from ecgstream.limits import load_limits
-from ecgstream.messages import MISSING, Alert, AlertState, Priority, Reason, Strip
-from ecgstream.notify import FAILED, deliver, is_told
+from ecgstream.messages import MISSING, Reason, Strip
 from ecgstream.report import page
 from ecgstream.strip_text import around_onset, draw
 from ecgstream.watch import over_findings
@@ -72,35 +70,3 @@ def test_the_page_holds_the_events_and_escapes_what_it_was_given() -> None:
     assert "src=" not in text  # one file that needs no other
     with pytest.raises(ValueError, match="findings"):
         page("none", [], [])
-
-
-def raised() -> Alert:
-    return next(iter(over_findings(stream(VT, 60), load_limits())))
-
-
-async def test_a_notification_is_tried_again_and_its_failure_is_not_notified() -> None:
-    alert = raised()
-    tried: list[str] = []
-
-    async def refuses(title: str, text: str, priority: Priority) -> bool:
-        tried.append(title)
-        return len(tried) > 3
-
-    assert await deliver(alert, refuses, 0.001)
-    assert len(tried) == 4
-    assert tried[0].startswith("HIGH chest-7: Ventricular tachycardia")
-
-    async def never(title: str, text: str, priority: Priority) -> bool:
-        return False
-
-    assert not await deliver(alert, never, 0.001)
-    said = replace(alert, kind=FAILED)
-    assert not is_told(said, Priority.LOW), "it must not chase its own tail"
-
-
-def test_only_what_calls_for_somebody_is_sent() -> None:
-    alert = raised()
-    assert is_told(alert, Priority.HIGH)
-    told = [a for a in over_findings(stream(VT, 60), load_limits()) if is_told(a, Priority.HIGH)]
-    assert {a.state for a in told} <= {AlertState.RAISED, AlertState.ESCALATED}
-    assert finding(3).device_id == "chest-7"

@@ -1,6 +1,7 @@
 """`ecgstream alerts`, `ecgstream ack`, `ecgstream snooze`: what staff see and say in a terminal."""
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,14 +107,21 @@ def register(app: typer.Typer) -> None:
         try:
             from ecgstream import notify as notifying
 
-            send = notifying.apprise_sender(config)
+            services = notifying.apprise_senders(config)
         except ModuleNotFoundError as error:
             typer.echo(f"notify: {error.name} is missing; install ecgstream[notify]", err=True)
             raise typer.Exit(2) from None
         except LookupError as error:
             typer.echo(f"notify: {error}", err=True)
             raise typer.Exit(2) from None
-        _run("notify", bootstrap_servers, lambda s: notifying.run(s, send, least, asyncio.Event()))
+
+        async def until_stopped(settings: Any) -> None:
+            stop = asyncio.Event()
+            for name in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(name, stop.set)
+            await notifying.run(settings, services, least, stop)
+
+        _run("notify", bootstrap_servers, until_stopped, unreachable=3)  # as of all that a supervisor starts
 
 
 def _person(by: str | None) -> str:
@@ -122,7 +130,7 @@ def _person(by: str | None) -> str:
     return by or getpass.getuser()
 
 
-def _run(command: str, bootstrap_servers: str | None, act: Any) -> None:
+def _run(command: str, bootstrap_servers: str | None, act: Any, unreachable: int = 2) -> None:
     import logging
 
     from aiokafka.errors import KafkaError
@@ -135,6 +143,6 @@ def _run(command: str, bootstrap_servers: str | None, act: Any) -> None:
         asyncio.run(act(load_settings(bootstrap_servers=bootstrap_servers)))
     except (InvalidSettings, InvalidRecord, KafkaError, LookupError, OSError) as error:
         typer.echo(f"{command}: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(unreachable if isinstance(error, KafkaError) else 2) from None
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
