@@ -1,6 +1,9 @@
 """What the tests of the monitor share: publishing to a broker, reading a topic to its end, running a monitor."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -102,3 +105,32 @@ async def monitoring(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+# aiokafka's own builder of batches in C takes text alone.
+ODD_HEADERS = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
+
+class Odd(str):
+    def encode(self, *_):
+        return b"\\xff\\xfe"
+
+async def main(servers, topic, n):
+    async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
+        for _ in range(int(n)):
+            await producer.send_and_wait(topic, b"{}", key=b"odd", headers=[(Odd("x"), b"1")])
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def publish_odd_headers(servers: str, topic: str, n: int) -> None:
+    """Send `n` records that a client can't unpack."""
+    subprocess.run(
+        [sys.executable, "-c", ODD_HEADERS, servers, topic, str(n)],
+        env=os.environ | {"AIOKAFKA_NO_EXTENSIONS": "1"},
+        check=True,
+        timeout=60,
+    )

@@ -1,8 +1,5 @@
 """Records that one sender packed oddly, on real brokers: told as dead letters, and nobody stops, at the first start or the next."""
 
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,36 +12,10 @@ from ecgstream.messages import AlertState, Finding
 from ecgstream.replay import Place
 from ecgstream.topics import Topics
 from logs import chunk, ecg, read
-from streams import findings_until, letters_until, monitoring, publish, raw
+from streams import findings_until, letters_until, monitoring, publish, publish_odd_headers, raw
 
 FS = 100
 CHUNKS = [chunk(at, ecg(FS * 40, FS, 1)[at : at + FS], device_id="good") for at in range(0, FS * 40, FS)]
-# aiokafka's own builder of batches in C takes text alone.
-ODD_HEADERS = """
-import asyncio, sys
-from aiokafka import AIOKafkaProducer
-from msgspec.structs import replace
-
-class Odd(str):
-    def encode(self, *_):
-        return b"\\xff\\xfe"
-
-async def main(servers, topic, n):
-    async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
-        for _ in range(int(n)):
-            await producer.send_and_wait(topic, b"{}", key=b"odd", headers=[(Odd("x"), b"1")])
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-def publish_odd_headers(servers: str, topic: str, n: int) -> None:
-    subprocess.run(
-        [sys.executable, "-c", ODD_HEADERS, servers, topic, str(n)],
-        env=os.environ | {"AIOKAFKA_NO_EXTENSIONS": "1"},
-        check=True,
-        timeout=60,
-    )
 
 
 @pytest.fixture

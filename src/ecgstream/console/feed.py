@@ -11,6 +11,8 @@ import contextlib
 import sqlite3
 import time
 from collections import deque
+from collections.abc import Set
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -18,11 +20,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
+from ecgstream.around import Around
 from ecgstream.codec import JSON, MSGPACK, InvalidRecord, decode, decode_answer, encode
 from ecgstream.console.audit import AuditEntry
 from ecgstream.console.desk import Desk
-from ecgstream.letters import field_at_fault, place
-from ecgstream.messages import Ack, Alert, DeviceSettings, Finding, Snooze
+from ecgstream.letters import UNREADABLE, field_at_fault, place
+from ecgstream.messages import Ack, Alert, DeadLetter, DeviceSettings, Finding, Snooze
 from ecgstream.topics import Topics
 
 CHECK_S = 5.0
@@ -136,11 +139,12 @@ class KafkaFeed:
             ends = await self._begin(consumer)
             self._producer = producer
             self._live, self._detail = True, ""
-            check = asyncio.create_task(self._check(consumer))
+            check, around = asyncio.create_task(self._check(consumer)), Around()
             stack.callback(check.cancel)
             try:
                 while not check.done():
-                    batches = await consumer.getmany(timeout_ms=200, max_records=2000)
+                    batches = await around.fetch(consumer, partial(_fetched, consumer), None, 0.2, 2000)
+                    pass_over(desk, around.left_out)
                     for records in batches.values():
                         for record in records:
                             take(desk, record, self._topics)
@@ -207,6 +211,20 @@ class KafkaFeed:
         except FeedLost:
             return False
         return True
+
+
+async def _fetched(
+    consumer: AIOKafkaConsumer, asked: Set[TopicPartition] | None, within_s: float, n_records: int
+) -> Any:
+    return await consumer.getmany(*(asked or ()), timeout_ms=round(within_s * 1000), max_records=n_records)
+
+
+def pass_over(desk: Desk, left_out: list[DeadLetter]) -> None:
+    """Count and log the records that the client could not unpack."""
+    for letter in left_out:
+        desk.undecodable += 1
+        log.warning("record passed over", place=place(letter), reason=UNREADABLE)
+    left_out.clear()
 
 
 def take(desk: Desk, record: "ConsumerRecord[bytes, bytes]", topics: Topics) -> None:
