@@ -74,11 +74,22 @@ async def test_a_stream_ends_with_its_session() -> None:
     assert len(rest) == 1
 
 
-def test_one_session_opens_only_so_many_pages() -> None:
+def test_a_session_s_oldest_page_gives_way_so_that_lost_networks_lock_nobody_out() -> None:
     live = Live()
-    live.pages |= {Page("s", None) for _ in range(12)}
-    assert not live.has_room("s")
-    assert live.has_room("t")
+    pages = [Page("s", None) for _ in range(12)]
+    for at, page in enumerate(pages):
+        page.since_s = float(at)
+    live.pages |= set(pages)
+    assert live.make_room("t")
+    assert not any(page.cut for page in pages)
+    assert live.make_room("s")
+    assert [page.cut for page in pages] == [True] + [False] * 11
+
+
+def test_all_sessions_together_open_only_so_many_pages() -> None:
+    live = Live()
+    live.pages |= {Page(f"s{i}", None) for i in range(300)}
+    assert not live.make_room("t")
 
 
 def test_a_sent_answer_is_pending_until_a_revision_carries_it() -> None:

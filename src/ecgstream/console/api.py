@@ -260,7 +260,7 @@ async def live(request: Request) -> Response:
     """The live events: a snapshot, then changes, with a beat every two seconds."""
     state, person = request.app.state, request.state.person
     device_id = request.query_params.get("device")
-    if not state.live.has_room(person.sid):
+    if not state.live.make_room(person.sid):
         return refuse(429, "live: too many open pages")
     state.audit.note(request, "watch", device_id or "ward")
 
@@ -273,7 +273,10 @@ async def live(request: Request) -> Response:
     def may_go_on() -> bool:
         return state.who(request) is not None
 
-    stream = state.live.stream(Page(person.sid, device_id), state.desk.snapshot, beat, may_go_on)
+    def first() -> list[bytes]:
+        return [event("session", {"csrf": person.csrf}), *state.desk.snapshot()]
+
+    stream = state.live.stream(Page(person.sid, device_id), first, beat, may_go_on)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 

@@ -1,12 +1,12 @@
 """Server-sent events to the open pages.
 
 Each page has a queue of `MAX_WAITING` events. A page that doesn't keep up is cut off, reconnects and starts
-from a new snapshot: it is never shown a picture with holes. At most `MAX_PAGES` pages, `MAX_PAGES_EACH` of
-one session.
+from a new snapshot: it is never shown a picture with holes. At most `MAX_PAGES` pages; past `MAX_PAGES_EACH` of
+one session its oldest gives way, since a page whose network was lost stands here until TCP gives up, a quarter of an hour.
 """
 
 import asyncio
-from collections import Counter
+import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -30,6 +30,7 @@ class Page:
 
     def __init__(self, sid: str, device_id: str | None) -> None:
         self.sid, self.device_id = sid, device_id
+        self.since_s = time.monotonic()
         self.waiting: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_WAITING + 1)
         self.cut = False
 
@@ -57,9 +58,14 @@ class Live:
         self.pages: set[Page] = set()
         self.cut_off = 0  # pages that did not keep up
 
-    def has_room(self, sid: str) -> bool:
-        """Whether the session may open one more page."""
-        return len(self.pages) < MAX_PAGES and Counter(page.sid for page in self.pages)[sid] < MAX_PAGES_EACH
+    def make_room(self, sid: str) -> bool:
+        """Whether the session may open one more page; its oldest ends where it has `MAX_PAGES_EACH`."""
+        pages = [page for page in self.pages if not page.cut]
+        own = [page for page in pages if page.sid == sid]
+        if len(own) >= MAX_PAGES_EACH:
+            min(own, key=lambda page: page.since_s).end()
+            return True
+        return len(pages) < MAX_PAGES
 
     def send(self, name: str, data: Any, device_id: str | None = None) -> None:
         """Send an event to all pages, or to those that watch one device."""

@@ -9,6 +9,7 @@ import { priorityWords, symbol } from "./symbols.js";
 import { showTrend } from "./trend.js";
 import { beyond, evidenceRows, full, kindName, percent, rate, reasonNames, rhythmName, span, STATES, when } from "./words.js";
 
+const RETRY_MS = 3000;
 const facts = (rows) => h("dl", { class: "facts" }, rows.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 
 /** Class probabilities as bars, largest first. */
@@ -88,9 +89,15 @@ export async function show(main, id) {
     const note = main.querySelector(".note");
     if (note) note.value = typed;
   };
+  let waiting = null;
+  const follow = () => again().catch(() => { waiting ??= setTimeout(() => { waiting = null; follow(); }, RETRY_MS); });
   const change = () => {};
-  change.alert = (changed) => { if (changed.alert_id === id) again().catch(() => {}); };
+  change.alert = (changed) => { if (changed.alert_id === id) follow(); };
   live.on("change", change);
+  live.on("snapshot", () => { // what came while the page heard nothing
+    const now = live.alerts.get(id);
+    if (now ? now.revision !== alert.revision || JSON.stringify(now.pending) !== JSON.stringify(alert.pending) : alert.open) follow();
+  });
   setInterval(() => {
     const timer = state.querySelector(".timer");
     if (timer) say(timer, `Unanswered ${span(live.nowUs() - alert.detected_us)}`);

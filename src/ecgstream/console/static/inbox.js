@@ -43,7 +43,7 @@ export async function show(main) {
   const heading = h("h1", {}, "Open alerts");
   const list = h("ol", { class: "alerts", "aria-label": "Open alerts, most urgent first" });
   const technical = h("ol", { class: "alerts", "aria-label": "Technical alerts" });
-  const none = h("p", { class: "none" }, "No open alerts.");
+  const none = h("p", { class: "none", hidden: true }, "No open alerts.");
   const said = h("p", { class: "unseen", role: "status" });
   const part = h("section", { class: "technical-part" }, h("h2", {}, "Technical"), technical);
   main.replaceChildren(heading, said, none, list, part, h("p", { class: "keys" }, "Keys: ", ...["J", "K"].map((k) => h("kbd", {}, k)), " next and previous, ", h("kbd", {}, "A"), " acknowledge, ", h("kbd", {}, "N"), " note, ", h("kbd", {}, "Enter"), " open"));

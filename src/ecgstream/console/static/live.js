@@ -1,6 +1,7 @@
 // The live events: one stream a page, with a beat every two seconds. No beat, or a server that has lost its log, makes the page stale,
 // and a stale page says so. Each connection starts with a snapshot, so that nothing is missed by reconnecting.
 
+import { person } from "./server.js";
 import { LATE_US } from "./words.js";
 
 const STALE_MS = 6000;
@@ -10,17 +11,19 @@ const HEARD_US = 30e6;
 
 export const alerts = new Map(); // open alerts by id
 export const devices = new Map(); // devices' tiles by id
-export const status = { live: false, problem: "Connecting…", notice: "", ready: false };
+export const CONNECTING = "Connecting…";
+export const status = { live: false, problem: CONNECTING, notice: "", ready: false, sound: false }; // sound: alarms are to be heard here
 
-const listeners = { change: [], trace: [], status: [] };
+const listeners = { change: [], snapshot: [], trace: [], status: [] };
 let source = null;
 let lastBeatMs = 0;
+let triedMs = 0;
 let offsetUs = 0;
 let timer = null;
 let hiddenSinceMs = null;
 let path = "/api/live";
 
-/** Call `act` after changes ("change"), for a device's signal ("trace") or when the page turns stale or live ("status"). */
+/** Call `act` after changes ("change"), with each connection's first picture ("snapshot"), for a device's signal ("trace"), when the page turns stale or live ("status"). */
 export const on = (what, act) => listeners[what].push(act);
 
 /** The server's clock, UTC microseconds. */
@@ -66,13 +69,18 @@ function takeAlert(alert) {
 
 function connect() {
   source?.close();
-  source = new EventSource(path);
-  const take = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
+  triedMs = Date.now();
+  const own = new EventSource(path);
+  source = own;
+  const take = (name, act) => own.addEventListener(name, (event) => act(JSON.parse(event.data)));
+  // Somebody signed in beside this page, or the console was restarted: under the old token nothing would be taken.
+  take("session", ({ csrf }) => { if (csrf !== person.csrf) location.reload(); });
   take("beat", beat);
   take("inbox", (list) => {
     alerts.clear();
     list.forEach(takeAlert);
     changed();
+    for (const act of listeners.snapshot) act();
   });
   take("ward", (list) => {
     devices.clear();
@@ -89,22 +97,23 @@ function connect() {
     for (const act of listeners.change) act.alert?.(alert);
   });
   take("trace", (trace) => listeners.trace.forEach((act) => act(trace)));
-  source.onerror = async () => {
-    if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+  own.onerror = async () => {
+    if (own.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
     const answer = await fetch("/api/me").catch(() => null);
     if (answer?.status === 401) setStatus(false, "Your session has ended. Sign in again to see alerts.");
-    setTimeout(connect, 3000);
+    setTimeout(() => { if (source === own) connect(); }, 3000);
   };
 }
 
 function watch() {
   const ageMs = Date.now() - lastBeatMs;
-  if (lastBeatMs && ageMs > STALE_MS && !status.problem.startsWith("Your session")) {
+  if (ageMs > STALE_MS && !status.problem.startsWith("Your session")) {
     const since = new Date(lastBeatMs).toLocaleTimeString([], { hour12: false });
     setStatus(false, `No connection to the console since ${since}. What you see is old; new alerts do not arrive here.`);
   }
-  if (hiddenSinceMs && source && Date.now() - hiddenSinceMs > HIDDEN_MS && document.body.dataset.page !== "inbox") {
-    source.close(); // browsers allow few streams to one server; the inbox keeps its own
+  if (source && Math.min(ageMs, Date.now() - triedMs) > STALE_MS) connect(); // a connection that fell silent doesn't say so by itself
+  if (hiddenSinceMs && source && Date.now() - hiddenSinceMs > HIDDEN_MS && document.body.dataset.page !== "inbox" && !status.sound) {
+    source.close(); // browsers allow few streams to one server; the inbox and whoever listens keep theirs
     source = null;
   }
 }
@@ -112,6 +121,7 @@ function watch() {
 /** Start; `deviceId` also asks for that device's signal. */
 export function start(deviceId) {
   if (deviceId) path = `/api/live?device=${encodeURIComponent(deviceId)}`;
+  lastBeatMs = Date.now(); // so that a page which never gets a beat says so, too
   connect();
   setInterval(watch, 500);
   document.addEventListener("visibilitychange", () => {

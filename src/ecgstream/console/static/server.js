@@ -1,6 +1,7 @@
 // Asking the server, and telling it something: changes carry the session's token.
 
 const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? "";
+const WAIT_MS = 10000;
 const ROLES = ["view", "acknowledge", "configure"];
 
 export const person = { name: meta("person"), role: meta("role"), signIn: meta("sign-in") === "yes", csrf: meta("csrf") };
@@ -16,7 +17,7 @@ async function read(answer) {
 }
 
 /** The JSON at a path; throws with the server's words. */
-export const ask = async (path) => read(await fetch(path, { headers: { accept: "application/json" } }));
+export const ask = async (path) => read(await fetch(path, { headers: { accept: "application/json" }, signal: AbortSignal.timeout(WAIT_MS) }));
 
 /** Send a change; throws with the server's words, or when nobody answers. */
 export async function tell(path, body) {
@@ -26,7 +27,7 @@ export async function tell(path, body) {
       method: "POST",
       headers: { "content-type": "application/json", "x-csrf-token": person.csrf },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(10000),
+      signal: AbortSignal.timeout(WAIT_MS),
     });
   } catch {
     throw new Error("the server did not answer; this was NOT sent");

@@ -6,9 +6,13 @@ import * as live from "./live.js";
 
 const BURST = { high: [0, 0.2, 0.4, 0.75, 0.95, 1.6, 1.8, 2.0, 2.35, 2.55], medium: [0, 0.35, 0.7], low: [0, 0.4] };
 const TONE_HZ = { high: 880, medium: 660, low: 520 };
+const BURST_MS = 3000;
 const REPEAT_S = { high: 10, medium: 25, low: 60 };
+const kept = { get: () => { try { return sessionStorage.getItem("sound") === "on"; } catch { return false; } }, set: (on) => { try { sessionStorage.setItem("sound", on ? "on" : "off"); } catch { /* private window */ } } };
 let context = null;
+let wanted = kept.get();
 let lastMs = 0;
+let told = new Set(); // what was heard of what is open now
 
 function pulse(priority) {
   for (const at of BURST[priority]) {
@@ -25,33 +29,56 @@ function pulse(priority) {
   }
 }
 
+const running = () => context?.state === "running";
+
 function tick() {
-  if (!context || context.state !== "running") return;
+  if (!running() || live.status.problem === live.CONNECTING) return;
   const open = [...live.alerts.values()].filter((a) => !a.acknowledgement && !a.pending && !a.ended && a.category !== "technical");
   const worst = live.status.live ? ["high", "medium", "low"].find((p) => open.some((a) => a.priority === p)) : "medium";
-  if (worst && Date.now() - lastMs > REPEAT_S[worst] * 1000) {
-    lastMs = Date.now();
-    pulse(worst);
-  }
+  if (!worst) return;
+  const key = (a) => `${a.alert_id} ${a.priority}`;
+  const due = live.status.live ? open.filter((a) => a.priority === worst).map(key) : ["not live"];
+  const sinceMs = Date.now() - lastMs;
+  if (sinceMs < (due.every((k) => told.has(k)) ? REPEAT_S[worst] * 1000 : BURST_MS)) return;
+  lastMs = Date.now();
+  told = new Set([...open.map(key).filter((k) => told.has(k)), ...due]);
+  pulse(worst);
+}
+
+/** Begin, or begin again where a phone's lock, a call or a new page took the sound away; the browser may want a press first. */
+async function revive() {
+  if (!wanted || running()) return;
+  context ??= new AudioContext();
+  await context.resume().catch(() => {});
 }
 
 /** The button that turns sound on and off and says how it stands. */
 export function soundButton() {
-  const button = h("button", { class: "plain", type: "button", "aria-pressed": "false" }, "Sound: off");
+  const button = h("button", { class: "plain", type: "button" });
   const label = () => {
-    const running = context?.state === "running";
-    say(button, running ? "Sound: on" : "Sound: off");
-    button.setAttribute("aria-pressed", String(running));
+    say(button, running() ? "Sound: on" : wanted ? "Sound stopped: press" : "Sound: off");
+    button.setAttribute("aria-pressed", String(running()));
+    live.status.sound = running();
+  };
+  const begin = () => {
+    const before = context;
+    const begun = revive();
+    if (context !== before) context.onstatechange = label;
+    return begun;
   };
   button.addEventListener("click", async () => {
-    if (context?.state === "running") await context.suspend();
-    else {
-      context ??= new AudioContext();
-      await context.resume();
+    kept.set(wanted = !running());
+    if (wanted) {
+      await begin();
       pulse("low");
-    }
+    } else await context.suspend();
     label();
   });
+  for (const press of ["pointerdown", "keydown"]) document.addEventListener(press, (event) => { if (!button.contains(event.target)) begin(); });
+  document.addEventListener("visibilitychange", begin);
+  begin();
+  label();
   setInterval(tick, 500);
+  live.on("change", tick); // timers of a tab in the background may come once a minute only
   return button;
 }

@@ -56,7 +56,7 @@ export async function show(main) {
   const only = h("input", { type: "checkbox", onchange: () => draw(true) });
   const sums = h("p", { class: "sums", role: "status" });
   const grid = h("ul", { class: "ward", "aria-label": "Devices, most troubled first" });
-  const none = h("p", { class: "none" }, "No device has been heard yet.");
+  const none = h("p", { class: "none", hidden: true }, "No device has been heard yet.");
   main.replaceChildren(h("div", { class: "line-up" }, h("h1", {}, "Ward"), sums, h("span", { class: "tools" }, filter, h("label", {}, only, " trouble only"))), none, grid);
   let sortedMs = 0;
 
