@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from console_calls import ACK, enter, sign_in, state
 from console_ward import alert
-from ecgstream.console.feed import MemoryFeed
+from ecgstream.console.feed import MemoryFeed, Unconfirmed
 
 
 def test_13_guessing_passwords(client: TestClient) -> None:
@@ -185,6 +185,20 @@ def test_an_answer_that_can_not_be_delivered_is_not_said_to_be(client: TestClien
     assert answer.status_code == 503
     assert "not delivered" in answer.json()["error"]
     assert state(client).audit.recent[-1].outcome == "not delivered"
+
+
+def test_an_answer_that_nobody_confirmed_is_not_said_to_be_undelivered(
+    client: TestClient, feed: MemoryFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = enter(client, "anna")
+
+    async def hang(_: object) -> None:
+        raise Unconfirmed("the broker did not answer")
+
+    monkeypatch.setattr(feed, "answer", hang)
+    answer = client.post(ACK, json={}, headers=headers)
+    assert (answer.status_code, answer.json()) == (504, {"error": "the broker did not answer"})
+    assert state(client).audit.recent[-1].outcome == "not confirmed"
 
 
 def test_an_ended_session_is_out_at_once(client: TestClient) -> None:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from ecgstream.console.auth import Person, Role
 from ecgstream.console.desk import to_json
-from ecgstream.console.feed import FeedLost
+from ecgstream.console.feed import FeedLost, Unconfirmed
 from ecgstream.console.guard import TooLarge, small_body
 from ecgstream.console.live import Page, event
 from ecgstream.limits import KINDS, LimitsError, for_device
@@ -165,6 +165,9 @@ async def _order(
         return refuse(429, "rate: too many changes; wait a moment")
     try:
         await state.feed.answer(record)
+    except Unconfirmed as error:
+        state.audit.note(request, action, target, "not confirmed")
+        return refuse(504, str(error))
     except FeedLost as error:
         state.audit.note(request, action, target, "not delivered")
         return refuse(503, f"not delivered: {error}")

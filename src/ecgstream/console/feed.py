@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import BrokerResponseError, KafkaError
 from msgspec import Struct
 
 from ecgstream.around import Around
@@ -47,6 +47,10 @@ class FeedLost(Exception):
     """An answer could not be delivered to the topic."""
 
 
+class Unconfirmed(FeedLost):
+    """An answer was sent and nobody confirmed it: the topic may have it all the same, now or when the broker is back."""
+
+
 class Feed(Protocol):
     """Where records come from and answers go."""
 
@@ -54,7 +58,7 @@ class Feed(Protocol):
         """Give records to the desk until cancelled."""
 
     async def answer(self, record: Ack | Snooze | DeviceSettings) -> None:
-        """Deliver a person's order; raises `FeedLost` when it can't be."""
+        """Deliver a person's order; raises `FeedLost` when it can't be, `Unconfirmed` when that isn't known."""
 
     async def audit(self, entry: AuditEntry) -> bool:
         """Deliver an audit entry; False when it can't be now."""
@@ -123,6 +127,7 @@ class KafkaFeed:
         self._live, self._detail, self._behind = False, detail, None
 
     async def _session(self, desk: Desk) -> None:
+        self._caught_up = False  # what came meanwhile stands at the end of what is read again
         async with contextlib.AsyncExitStack() as stack:
             producer = AIOKafkaProducer(
                 **self._options, acks="all", request_timeout_ms=int(SEND_TIMEOUT_S * 1000)
@@ -196,7 +201,11 @@ class KafkaFeed:
             sending = self._producer.send_and_wait(topic, value, key=key.encode(), headers=headers)
             await asyncio.wait_for(sending, SEND_TIMEOUT_S)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise FeedLost(f"the broker did not take it ({type(error).__name__})") from error
+            if isinstance(error, BrokerResponseError) and not error.retriable:
+                raise FeedLost(f"the broker did not take it ({type(error).__name__})") from error
+            raise Unconfirmed(
+                f"the broker did not answer ({type(error).__name__}); it may have taken it, or take it yet"
+            ) from error
 
     async def answer(self, record: Ack | Snooze | DeviceSettings) -> None:
         """Deliver a person's order, keyed by device; returns when all replicas have it."""

@@ -1,7 +1,7 @@
 // Acknowledging: one press with or without a note. What was sent is shown as sent until alerting confirms it by a revision.
 
 import { h, say } from "./elements.js";
-import { may, tell } from "./server.js";
+import { failed, may, tell } from "./server.js";
 import { tick } from "./symbols.js";
 import { clock } from "./words.js";
 
@@ -39,7 +39,7 @@ export function answerForm(alert) {
       await tell(`/api/alerts/${encodeURIComponent(alert.alert_id)}/acknowledge`, { note: note.value });
       note.value = "";
     } catch (error) {
-      refuse(`Not acknowledged: ${error.message}`);
+      refuse(failed("Not acknowledged", error));
     }
     button.disabled = false;
     return undefined;

@@ -4,7 +4,7 @@ import { others, probabilities } from "./alert.js";
 import { h, say } from "./elements.js";
 import * as live from "./live.js";
 import { scrolled } from "./paper.js";
-import { ask, may, tell } from "./server.js";
+import { ask, failed, may, tell } from "./server.js";
 import { showTrend } from "./trend.js";
 import { clock, kindName, kindNames, lateness, percent, rate, reasonNames, rhythmText, span, when } from "./words.js";
 
@@ -23,7 +23,7 @@ function form(title, fields, send) {
       await send(new FormData(event.target));
       say(said, "Sent.");
     } catch (error) {
-      say(said, `Not sent: ${error.message}`);
+      say(said, failed("Not sent", error));
     }
   } }, h("h3", {}, title), fields, h("button", {}, title), said);
 }

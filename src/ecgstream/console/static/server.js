@@ -12,14 +12,17 @@ export const may = (role) => ROLES.indexOf(person.role) >= ROLES.indexOf(role);
 async function read(answer) {
   const data = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
   if (answer.status === 401) throw new Error("Your session has ended. Sign in again.");
-  if (!answer.ok) throw new Error(data.error);
+  if (!answer.ok) throw Object.assign(new Error(data.error), { unsure: answer.status === 502 || answer.status === 504 });
   return data;
 }
 
 /** The JSON at a path; throws with the server's words. */
 export const ask = async (path) => read(await fetch(path, { headers: { accept: "application/json" }, signal: AbortSignal.timeout(WAIT_MS) }));
 
-/** Send a change; throws with the server's words, or when nobody answers. */
+/** What to say of a change that failed: `words`, unless it may have been taken all the same. */
+export const failed = (words, error) => `${error.unsure ? "Not confirmed" : words}: ${error.message}`;
+
+/** Send a change; throws with the server's words, or, `unsure`, when nobody answers. */
 export async function tell(path, body) {
   let answer;
   try {
@@ -30,7 +33,7 @@ export async function tell(path, body) {
       signal: AbortSignal.timeout(WAIT_MS),
     });
   } catch {
-    throw new Error("the server did not answer; this was NOT sent");
+    throw Object.assign(new Error("the server did not answer; it may have been sent all the same"), { unsure: true });
   }
   return read(answer);
 }

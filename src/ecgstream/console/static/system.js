@@ -2,7 +2,7 @@
 
 import { h, say } from "./elements.js";
 import * as live from "./live.js";
-import { ask, tell } from "./server.js";
+import { ask, failed, tell } from "./server.js";
 import { when } from "./words.js";
 
 const facts = (table) => h("dl", { class: "facts" }, Object.entries(table).filter(([, value]) => value !== "").map(([name, value]) => [h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, value === null ? "not known" : typeof value === "boolean" ? (value ? "yes" : "no") : typeof value === "object" ? Object.entries(value).map(([k, v]) => `${k.replaceAll("_", " ")} ${v}`).join(", ") : String(value))]));
@@ -17,7 +17,7 @@ export async function show(main) {
         await tell("/api/system/end-session", { session });
         await draw();
       } catch (error) {
-        say(said, error.message);
+        say(said, failed("Not ended", error));
       }
     } }, "End");
     main.replaceChildren(h("h1", {}, "System"), said,
