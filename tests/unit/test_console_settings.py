@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from console_calls import ACK, BASE
-from console_ward import PASSWORDS, SECRET, alert
+from console_ward import PASSWORDS, SECRET, alert, users_file
 from ecgstream.cli import app
 from ecgstream.console.app import create_app
 from ecgstream.console.auth import Role, Sessions, User, Users, parse_users, user_line
 from ecgstream.console.feed import MemoryFeed
 from ecgstream.console.oidc import SignInRefused, person_of
+from ecgstream.console.server import check_pair
 from ecgstream.console.settings import load_console_settings
 
 
@@ -24,13 +26,72 @@ from ecgstream.console.settings import load_console_settings
         ({"host": "0.0.0.0"}, "nobody would have to sign in"),
         ({"host": "192.0.2.7", "users_file": "users"}, "without TLS"),
         ({"host": "0.0.0.0", "users_file": "users", "allow_plain_http": True}, "public_url"),
+        ({"public_url": "https://ward.example"}, "public_url: ward.example .* nobody would have to sign in"),
+        (
+            {"public_url": "http://ward.example", "users_file": "users"},
+            "public_url: ward.example .* without TLS",
+        ),
+        ({"public_url": "https://"}, "public_url: expected"),
+        ({"public_url": "https://ward.example/console", "users_file": "users"}, "without a path"),
         ({"tls_certificate": "a.pem"}, "tls_certificate and tls_key"),
+        (
+            {"oidc_issuer": "sso.example", "oidc_client_id": "c"},
+            "oidc_issuer: expected https://, got 'sso.example'",
+        ),
+        ({"oidc_issuer": "http://sso.example", "oidc_client_id": "c"}, "oidc_issuer: expected https://"),
+        ({"oidc_client_secret": "a", "oidc_client_secret_file": "b"}, "set one of them"),
+        ({"trusted_proxies": "127.0.0.1, nginx"}, "trusted_proxies: .*'nginx'"),
         ({"colour": "red"}, "colour"),
     ],
 )
 def test_it_does_not_listen_where_it_must_not(given: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         load_console_settings(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "origin"),
+    [
+        ({"public_url": "https://ward.example:8443"}, "ward.example", "https://ward.example:8443"),
+        ({"public_url": "https://[2001:db8::1]"}, "[2001:db8::1]", "https://[2001:db8::1]"),
+        (
+            {"host": "2001:db8::1", "allow_plain_http": True},
+            "[2001:db8::1]:8344",
+            "http://[2001:db8::1]:8344",
+        ),
+    ],
+)
+def test_it_goes_by_the_name_that_it_was_given(
+    users: Path, feed: MemoryFeed, given: dict[str, Any], host: str, origin: str
+) -> None:
+    console = create_app(load_console_settings({"users_file": users, "secret": SECRET, **given}), feed)
+    with TestClient(console, base_url=BASE) as client:
+        form = client.get("/sign-in", headers={"host": host})
+        assert form.status_code == 200
+        tried = client.post("/sign-in", headers={"host": host, "origin": origin})
+        assert "The form had expired" in tried.text  # not refused for its origin
+        refused = client.post("/sign-in", headers={"host": host, "origin": "https://evil.example"})
+        assert "origin: " in refused.text
+
+
+def test_a_certificate_and_a_key_that_are_none_are_named(tmp_path: Path) -> None:
+    junk = tmp_path / "junk.pem"
+    junk.write_text("junk", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"tls_key: .*none\.pem"):
+        check_pair(junk, tmp_path / "none.pem")
+    with pytest.raises(ValueError, match=r"tls_certificate .*junk\.pem and tls_key .*junk\.pem: "):
+        check_pair(junk, junk)
+
+
+def test_a_users_file_that_turns_wrong_is_told_once_in_the_log(tmp_path: Path) -> None:
+    path = users_file(tmp_path)
+    users = Users(path)
+    path.write_text(path.read_text(encoding="utf-8") * 2, encoding="utf-8")
+    with capture_logs() as logs:
+        for _ in range(3):
+            users._checked_s = 0.0
+            assert users.get("anna") is None
+    assert [line["reason"] for line in logs] == ["users_file: line 4: vera stands there twice"]
 
 
 def test_an_unknown_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +109,10 @@ def test_a_short_secret_or_a_wrong_users_file_is_refused(tmp_path: Path) -> None
         parse_users("anna:view:plain")
     with pytest.raises(ValueError, match="users_file"):
         Users(tmp_path / "none")
+    utf_16 = tmp_path / "utf-16"
+    utf_16.write_text("anna", encoding="utf-16")
+    with pytest.raises(ValueError, match=r"users_file: .*decode"):
+        Users(utf_16)
     with pytest.raises(ValueError, match="password"):
         user_line("anna", "view", "short")
 

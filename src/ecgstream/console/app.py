@@ -112,7 +112,11 @@ def create_app(
             await asyncio.gather(*tasks, return_exceptions=True)
             store.close()
 
-    middleware = [Middleware(Guard, hosts=settings.allowed_hosts(), https=settings.is_https)]
+    middleware = [
+        Middleware(
+            Guard, hosts=settings.allowed_hosts(), https=settings.is_https, public=settings.public_origin()
+        )
+    ]
     if settings.oidc_issuer is not None:  # holds the state of a sign-in under way, nothing else
         middleware.append(
             Middleware(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from itsdangerous import BadData, URLSafeSerializer
@@ -30,6 +31,8 @@ MAX_COOKIE = 2048
 CHECK_FILE_S = 2.0
 # The hash of a password that nobody knows: an unknown name costs as much time as a known one.
 NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$qIqxzExjsB/suRO3ykrnJA$iD2AZrXwzKSxW4dxW34OgNb28D3dPwwLe/y4Bvca/jA"
+
+log = structlog.get_logger(__name__)
 
 
 class Role(StrEnum):
@@ -84,7 +87,7 @@ class Users:
         try:
             stat = self._path.stat()
             self._users = parse_users(self._path.read_text(encoding="utf-8"))
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"users_file: {error}") from error
         self._seen = (stat.st_mtime_ns, stat.st_size)
 
@@ -99,7 +102,9 @@ class Users:
                 stat = self._path.stat()
                 if (stat.st_mtime_ns, stat.st_size) != self._seen:
                     self._read()
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                if self._users:
+                    log.error("nobody local can sign in, all are signed out", reason=str(error))
                 self._users, self._seen = {}, None
         return self._users.get(name)
 

@@ -1,6 +1,7 @@
 """Run the console: its application on uvicorn, its feed on Kafka."""
 
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,20 @@ def build_server(
     return server, failures
 
 
+def check_pair(certificate: Path | None, key: Path | None) -> None:
+    """Raises `ValueError` naming certificate or key where TLS can't be served with them; a key must not ask for a password."""
+    for field, path in (("tls_certificate", certificate), ("tls_key", key)):
+        try:
+            path and path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{field}: {error}") from error
+    if certificate is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+        except (OSError, ValueError) as error:
+            raise ValueError(f"tls_certificate {certificate} and tls_key {key}: {error}") from error
+
+
 def serve_console(given: dict[str, Any], alarms: Path | None = None) -> int:
     """Serve until told to stop; `alarms` is alerting's alarm table, the packaged one by default.
 
@@ -62,6 +77,7 @@ def serve_console(given: dict[str, Any], alarms: Path | None = None) -> int:
     except OSError as error:
         raise ValueError(f"alarms: {error}") from error
     settings = load_console_settings(given)
+    check_pair(settings.tls_certificate, settings.tls_key)
     server, failures = build_server(settings, kafka_feed(settings), limits)
     scheme = "https" if settings.tls_certificate else "http"
     is_ipv6 = ":" in settings.host

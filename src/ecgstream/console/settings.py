@@ -87,8 +87,22 @@ class ConsoleSettings(BaseSettings):
             raise ValueError("tls_certificate and tls_key: set both or neither")
         if (self.oidc_issuer is None) != (self.oidc_client_id is None):
             raise ValueError("oidc_issuer and oidc_client_id: set both or neither")
-        if self.public_url is not None and urlsplit(self.public_url).scheme not in ("http", "https"):
-            raise ValueError(f"public_url: expected http:// or https://, got {self.public_url!r}")
+        if self.oidc_client_secret is not None and self.oidc_client_secret_file is not None:
+            raise ValueError("oidc_client_secret and oidc_client_secret_file: set one of them")
+        if self.public_url is not None:
+            url = urlsplit(self.public_url)
+            if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query:
+                raise ValueError(
+                    f"public_url: expected http://HOST or https://HOST without a path, got {self.public_url!r}"
+                )
+        if self.oidc_issuer is not None:
+            issuer = urlsplit(self.oidc_issuer)
+            is_near = self.allow_plain_http or is_loopback(issuer.hostname or "")
+            if not issuer.hostname or issuer.scheme not in (("http", "https") if is_near else ("https",)):
+                raise ValueError(f"oidc_issuer: expected https://, got {self.oidc_issuer!r}")
+        for address in filter(None, map(str.strip, self.trusted_proxies.split(","))):
+            if address != "*" and not _is_network(address):
+                raise ValueError(f"trusted_proxies: expected addresses or networks, got {address!r}")
         return self
 
     @property
@@ -103,25 +117,37 @@ class ConsoleSettings(BaseSettings):
 
     def allowed_hosts(self) -> frozenset[str]:
         """Host names that a request may carry, without port."""
-        hosts = {"localhost", "127.0.0.1", "[::1]"} if is_loopback(self.host) else {self.host}
+        hosts = {"localhost", "127.0.0.1", "::1"} if is_loopback(self.host) else {self.host}
         if self.public_url is not None:
             hosts.add(urlsplit(self.public_url).hostname or "")
-        return frozenset(hosts)
+        return frozenset(f"[{host}]" if ":" in host else host for host in hosts)
+
+    def public_origin(self) -> str | None:
+        """The origin that browsers send where `public_url` is set: a proxy may have taken its port out of the host."""
+        if self.public_url is None:
+            return None
+        url = urlsplit(self.public_url)
+        return f"{url.scheme}://{url.netloc}"
 
     def check_listening(self) -> None:
         """Raises `ValueError` where listening would lay the ward open.
 
-        Beyond loopback without sign-in or TLS.
+        Beyond loopback, itself or by the proxy that `public_url` speaks of, without sign-in or TLS.
         """
-        if is_loopback(self.host):
+        public = urlsplit(self.public_url or "").hostname
+        if not is_loopback(self.host):
+            beyond = f"host: {self.host}"
+        elif public is not None and not is_loopback(public):
+            beyond = f"public_url: {public}"
+        else:
             return
         if not self.has_sign_in:
             raise ValueError(
-                f"host: {self.host} is beyond loopback, and nobody would have to sign in; set users_file or oidc_issuer"
+                f"{beyond} is beyond loopback, and nobody would have to sign in; set users_file or oidc_issuer"
             )
         if not (self.is_https or self.allow_plain_http):
             raise ValueError(
-                f"host: {self.host} is beyond loopback without TLS; "
+                f"{beyond} is beyond loopback without TLS; "
                 "set tls_certificate, an https public_url or allow_plain_http"
             )
         if self.host in ("0.0.0.0", "::") and self.public_url is None:  # noqa: S104 - compared, not bound
@@ -151,6 +177,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
 def read_secret(value: SecretStr | None, file: Path | None, field: str) -> str | None:
     """A secret from its setting or its file, or None when neither is set.
 
@@ -162,7 +196,7 @@ def read_secret(value: SecretStr | None, file: Path | None, field: str) -> str |
         return None
     try:
         text = file.read_text(encoding="utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{field}: {error}") from error
     if not text:
         raise ValueError(f"{field}: {file} is empty")
