@@ -33,10 +33,15 @@ class Issuer:
             "roles": ["ecgstream-acknowledge"],
         }
         self.nonce = ""
+        self.instead: dict[
+            str, Any
+        ] = {}  # what it says in place of metadata, keys or token, by the end of the path
         self.verifier = ""
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         path = request.url.path
+        if path.rsplit("/", 1)[1] in self.instead:
+            return httpx2.Response(200, json=self.instead[path.rsplit("/", 1)[1]])
         if path.endswith("/.well-known/openid-configuration"):
             return httpx2.Response(200, json={
                 "issuer": ISSUER, "authorization_endpoint": f"{ISSUER}/auth", "token_endpoint": f"{ISSUER}/token",
@@ -80,8 +85,8 @@ def client(issuer: Issuer, tmp_path: Path) -> Iterator[TestClient]:
         yield client
 
 
-def sign_in(client: TestClient, issuer: Issuer, state: str | None = None) -> Any:
-    away = client.get("/oidc/begin")
+def sign_in(client: TestClient, issuer: Issuer, state: str | None = None, next_path: str = "/") -> Any:
+    away = client.get("/oidc/begin", params={"next": next_path})
     assert away.status_code == 302
     asked = {name: values[0] for name, values in parse_qs(urlsplit(away.headers["location"]).query).items()}
     assert asked["redirect_uri"] == f"{HOME}/oidc/back"
@@ -120,3 +125,57 @@ def test_an_answer_that_nobody_asked_for_stays_out(client: TestClient, issuer: I
     assert sign_in(client, issuer, state="made-up").status_code == 403
     assert client.get("/oidc/back?error=access_denied&state=x").status_code == 403
     assert client.get("/api/me").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("next_path", "shown"),
+    [("/alerts/a1", "/alerts/a1"), ("https://evil.example", "/"), ("//evil.example", "/")],
+)
+def test_who_was_sent_to_sign_in_comes_back_to_the_page(
+    client: TestClient, issuer: Issuer, next_path: str, shown: str
+) -> None:
+    page = client.get("/sign-in", params={"next": next_path}).text
+    assert f'href="/oidc/begin?next={shown}"' in page
+    assert sign_in(client, issuer, next_path=next_path).headers["location"] == shown
+
+
+@pytest.mark.parametrize(
+    ("what", "answer"),
+    [
+        ("openid-configuration", {}),
+        ("openid-configuration", []),
+        ("openid-configuration", {"issuer": ISSUER}),
+    ],
+)
+def test_an_issuer_that_says_nothing_usable_of_itself_is_told_as_such(
+    client: TestClient, issuer: Issuer, what: str, answer: Any
+) -> None:
+    issuer.instead[what] = answer
+    refused = client.get("/oidc/begin")
+    assert refused.status_code == 502
+    assert "the issuer can&#x27;t be reached" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("what", "answer"),
+    [("keys", {}), ("keys", []), ("keys", {"keys": []}),
+     ("token", {"access_token": "a", "token_type": "Bearer", "id_token": None})],
+)  # fmt: skip
+def test_keys_or_tokens_that_are_none_are_refused_and_nobody_is_kept_out_by_them(
+    client: TestClient, issuer: Issuer, what: str, answer: Any
+) -> None:
+    issuer.instead[what] = answer
+    assert sign_in(client, issuer).status_code == 403
+    issuer.instead.clear()
+    issuer.nonce = ""
+    assert sign_in(client, issuer).status_code == 303
+
+
+def test_another_key_of_the_same_id_is_taken_at_the_next_try(client: TestClient, issuer: Issuer) -> None:
+    assert sign_in(client, issuer).status_code == 303
+    issuer.key = issuer.published = RSAKey.generate_key(2048, {"kid": "k1"})
+    codes = []
+    for _ in range(2):
+        issuer.nonce = ""
+        codes.append(sign_in(client, issuer).status_code)
+    assert codes == [403, 303]

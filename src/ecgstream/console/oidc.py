@@ -16,6 +16,18 @@ from starlette.requests import Request
 from ecgstream.console.auth import Role
 from ecgstream.console.settings import ConsoleSettings, read_secret
 
+# What authlib raises where metadata, keys or a token lack what it needs or are no objects at all.
+UNUSABLE = (
+    HTTPError,
+    OAuthError,
+    JoseError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
 
 class SignInRefused(Exception):
     """The issuer didn't vouch for the person, or gave them no role here."""
@@ -43,8 +55,9 @@ class Oidc:
             },
         )
 
-    async def begin(self, request: Request) -> Any:
-        """The redirect to the issuer; raises `SignInRefused` when it can't be reached."""
+    async def begin(self, request: Request, next_path: str) -> Any:
+        """The redirect to the issuer, to come back to `next_path`; raises `SignInRefused` when it can't be reached."""
+        request.session["next"] = next_path
         back = (
             f"{self._public_url.rstrip('/')}/oidc/back"
             if self._public_url
@@ -52,14 +65,19 @@ class Oidc:
         )
         try:
             return await self._client.authorize_redirect(request, back)
-        except (HTTPError, OAuthError, ValueError) as error:
+        except UNUSABLE as error:
             raise SignInRefused(f"the issuer can't be reached ({type(error).__name__})") from error
 
     async def finish(self, request: Request) -> tuple[str, Role]:
-        """Name and role of the person who came back; raises `SignInRefused`."""
+        """Name and role of the person who came back; raises `SignInRefused`.
+
+        A token that doesn't fit the issuer's keys lets them be fetched anew for the next one: authlib does so for key ids only.
+        """
         try:
             token = await self._client.authorize_access_token(request)
-        except (HTTPError, OAuthError, JoseError, ValueError) as error:
+        except UNUSABLE as error:
+            if not isinstance(error, OAuthError):
+                self._client.server_metadata.pop("jwks", None)
             raise SignInRefused(f"the issuer's answer was not accepted ({type(error).__name__})") from error
         claims = token.get("userinfo") or {}
         name = str(claims.get("preferred_username") or claims.get("email") or claims.get("sub") or "")[:100]

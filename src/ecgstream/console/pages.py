@@ -62,7 +62,7 @@ FORM = """<form method="post" action="/sign-in">
 <input type="hidden" name="next" value="{next_path}"><input type="hidden" name="token" value="{token}">
 <button class="strong">Sign in</button>
 </form>"""
-OIDC = '<p><a class="button" href="/oidc/begin">Sign in with your organisation</a></p>'
+OIDC = '<p><a class="button" href="/oidc/begin?next={next_path}">Sign in with your organisation</a></p>'
 
 
 def load_static() -> dict[str, tuple[bytes, str, str]]:
@@ -129,9 +129,10 @@ def _sign_in_page(request: Request, next_path: str, status: int = 200, problem: 
     token = request.cookies.get("ecgstream-form") or secrets.token_hex(16)
     said = f'<p class="problem" role="alert">{html.escape(problem)}</p>' if problem else ""
     form = FORM.format(next_path=html.escape(next_path), token=html.escape(token))
+    oidc = OIDC.format(next_path=quote(next_path))
     main = (
         '<main class="sign-in"><h1>ecgstream <small>on-call console</small></h1>'
-        f"{said}{form if settings.users_file else ''}{OIDC if settings.oidc_issuer else ''}</main>"
+        f"{said}{form if settings.users_file else ''}{oidc if settings.oidc_issuer else ''}</main>"
     )
     response = Response(frame("Sign in", "sign-in", main, {}), status, media_type="text/html")
     response.set_cookie(
@@ -201,10 +202,11 @@ async def oidc_begin(request: Request) -> Response:
     state = request.app.state
     if state.oidc is None:
         return Response("not found", 404, media_type="text/plain")
+    next_path = own_path(request.query_params.get("next", "/"))
     try:
-        return await state.oidc.begin(request)  # type: ignore[no-any-return]
+        return await state.oidc.begin(request, next_path)  # type: ignore[no-any-return]
     except SignInRefused as error:
-        return _sign_in_page(request, "/", 502, f"Sign-in failed: {error}.")
+        return _sign_in_page(request, next_path, 502, f"Sign-in failed: {error}.")
 
 
 async def oidc_back(request: Request) -> Response:
@@ -212,13 +214,14 @@ async def oidc_back(request: Request) -> Response:
     state = request.app.state
     if state.oidc is None:
         return Response("not found", 404, media_type="text/plain")
+    next_path = own_path(str(request.session.pop("next", "/")))
     try:
         name, role = await state.oidc.finish(request)
     except SignInRefused as error:
         state.audit.note(request, "sign-in-refused", "oidc", str(error))
-        return _sign_in_page(request, "/", 403, f"Sign-in failed: {error}.")
+        return _sign_in_page(request, next_path, 403, f"Sign-in failed: {error}.")
     state.audit.note(request, "sign-in", "oidc", actor=name)
-    return state.enter(RedirectResponse("/", 303), state.sessions.open_oidc(name, role))  # type: ignore[no-any-return]
+    return state.enter(RedirectResponse(next_path, 303), state.sessions.open_oidc(name, role))  # type: ignore[no-any-return]
 
 
 async def health(_: Request) -> Response:
