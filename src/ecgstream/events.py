@@ -27,8 +27,9 @@ nothing missing, no noise, and at least one beat seen since the signal was last 
 after beats with the lead connected *is* asystole here (whoever can't tell a failed electrode from a stopped heart
 must go and look); a line that was flat from the start is a technical event. The network may veto asystole where it
 sees organised rhythm or fibrillation; and it may tell asystole under noise, in which detectors find beats that aren't
-there, where the two detectors disagree about them, but not within seconds of an electrode's movement. Where noise hides whether it beats, a heart that the network sees
-beat or fibrillate is not still: so an asystole that is over doesn't fold in the fibrillation that follows it.
+there, where the two detectors disagree about them, but not within seconds of an electrode's movement. Where noise
+hides whether it beats, a heart that the network sees beat or fibrillate is not still: so an asystole that is over
+doesn't fold in the fibrillation that follows it.
 """
 
 from collections.abc import Callable
