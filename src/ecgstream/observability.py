@@ -13,6 +13,7 @@ from dataclasses import asdict
 
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
+from ecgstream.letters import field_at_fault
 from ecgstream.pipeline import Batch, Pipeline
 
 HEALTHY_S = 60.0
@@ -64,8 +65,7 @@ def note_batch(batch: Batch, pipeline: Pipeline, record_ms: list[int], seconds: 
     if record_ms:
         FROM_PUBLISH.observe(max(0.0, now - min(record_ms) / 1e3))
     for letter in batch.letters:
-        name = letter.reason.partition(":")[0].partition("[")[0]
-        DEAD_LETTERS.labels(name if name.isidentifier() else "value").inc()
+        DEAD_LETTERS.labels(field_at_fault(letter.reason)).inc()
     for n_streams in batch.network_batches:
         CNN_BATCH.observe(n_streams)
     for what, n in asdict(pipeline.counts).items():
