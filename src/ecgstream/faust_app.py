@@ -22,7 +22,7 @@ from ecgstream.codec import InvalidRecord
 from ecgstream.faust_consumer import Consumer, Tell
 from ecgstream.kafka import KafkaSettings, administration, client_options
 from ecgstream.limits import LimitsError
-from ecgstream.topics import Topics
+from ecgstream.topics import Topics, TopicsMismatch
 
 Act = Callable[[Any], Awaitable[None]]
 RAW: dict[str, Any] = {
@@ -122,7 +122,7 @@ async def run(app: faust.App, stop: asyncio.Event, failed: asyncio.Future[None])
 
 
 async def partitions_of(settings: KafkaSettings) -> int:
-    """How many partitions the ecg topics have; raises `LookupError` when they aren't there or differ."""
+    """How many partitions the ecg topics have; raises `TopicsMismatch` when they aren't there or differ."""
     topics = Topics(settings.topic_prefix)
     async with administration(client_options(settings)) as admin:
         others = (topics.acks, topics.device_settings, topics.alerts, topics.dead_letters)
@@ -130,9 +130,9 @@ async def partitions_of(settings: KafkaSettings) -> int:
         there = await admin.describe_topics()  # of all topics: asked for one by name, a broker may make it
         found = {t["topic"]: len(t["partitions"]) for t in there if t["topic"] in names}
     if missing := [name for name in names if not found.get(name)]:
-        raise LookupError(f"{missing[0]}: no such topic; `ecgstream topics create` makes them")
+        raise TopicsMismatch(f"{missing[0]}: no such topic; `ecgstream topics create` makes them")
     if len(set(found.values())) != 1:
-        raise LookupError(f"partitions: {found}, but these topics must all have the same number")
+        raise TopicsMismatch(f"partitions: {found}, but these topics must all have the same number")
     return found[topics.rhythm]
 
 

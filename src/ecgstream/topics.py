@@ -38,7 +38,7 @@ _CONFIGURATION: dict[str, dict[str, str]] = {
 
 
 class TopicsMismatch(RuntimeError):
-    """Topics exist already, but not as they must be; the text names them."""
+    """Topics aren't there, or not as they must be; the text names them."""
 
 
 @dataclass(frozen=True, slots=True)

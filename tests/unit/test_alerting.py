@@ -1,13 +1,19 @@
-"""The desk around the watch: time that passes while the broker is away."""
+"""The desk around the watch: time that passes while the broker is away; and how the process ends."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
+from typer.testing import CliRunner
 
-from ecgstream import alerting
+from ecgstream import alerting, faust_app, logs
+from ecgstream.cli import app
 from ecgstream.kafka import load_settings
 from ecgstream.limits import load_limits
+from ecgstream.topics import Topics, TopicsMismatch
 
 
 async def test_nobody_is_called_silent_for_the_time_that_the_broker_was_away(
@@ -35,3 +41,46 @@ async def test_nobody_is_called_silent_for_the_time_that_the_broker_was_away(
     assert desk.ready_us == clock.us, "and counts as heard now"
     await desk.tick()
     assert len(ticked) == 5
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TopicsMismatch("ecg.rhythm: no such topic"), 2),
+        (KafkaConnectionError("away"), 3),
+        (KeyError("no such kind"), 1),
+        (IndexError("list index out of range"), 1),
+        (OSError(28, "No space left on device"), 1),
+    ],
+)
+def test_the_exit_code_tells_our_own_faults_from_those_of_the_settings(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(alerting, "run", run)
+    monkeypatch.setattr(logs, "configure_logs", lambda: None)
+    ended = CliRunner().invoke(app, ["alerting"])
+    assert ended.exit_code == code
+    assert (ended.exception is error) == (code == 1), "a fault of our own is told with its traceback"
+
+
+@pytest.mark.parametrize(
+    ("found", "told"), [({}, "ecg.rhythm: no such topic"), ({"ecg.acks": 4}, "partitions: {.*'ecg.acks': 4")]
+)
+async def test_topics_that_are_missing_or_differ_are_told(
+    found: dict[str, int], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = dict.fromkeys(Topics().configurations(), 12) | found if found else {}
+
+    async def describe_topics() -> list[dict[str, object]]:
+        return [{"topic": name, "partitions": [{}] * n} for name, n in there.items()]
+
+    @asynccontextmanager
+    async def administration(_: object) -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(describe_topics=describe_topics)
+
+    monkeypatch.setattr(faust_app, "administration", administration)
+    with pytest.raises(TopicsMismatch, match=told):
+        await faust_app.partitions_of(load_settings({}))

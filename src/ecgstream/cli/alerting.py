@@ -66,6 +66,7 @@ def _run(settings: object, limits: object, metrics_host: str, metrics_port: int 
     from ecgstream.kafka import KafkaSettings
     from ecgstream.limits import Limits
     from ecgstream.logs import configure_logs
+    from ecgstream.topics import TopicsMismatch
 
     assert isinstance(settings, KafkaSettings)
     assert isinstance(limits, Limits)
@@ -91,7 +92,7 @@ def _run(settings: object, limits: object, metrics_host: str, metrics_port: int 
     except KafkaError as error:
         typer.echo(f"alerting: {settings.bootstrap_servers}: {error}", err=True)
         return 3  # not 2, the settings' fault: a supervisor is to try again
-    except (LookupError, OSError) as error:
+    except TopicsMismatch as error:
         typer.echo(f"alerting: {error}", err=True)
         return 2
     return 0
