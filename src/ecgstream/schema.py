@@ -47,6 +47,9 @@ _CHANNELS: dict[str, tuple[str, tuple[str, ...], str, str]] = {
         "Limits of single devices; the last one counts.",
     ),
 }
+_OF_GATEWAYS = "samples-of-gateways"
+# How we write; what we read may be either.
+_WRITTEN = {"Finding": MSGPACK, "Alert": JSON, "DeadLetter": MSGPACK}
 
 
 def json_schema(name: str) -> dict[str, Any]:
@@ -68,6 +71,18 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 def asyncapi(topics: Topics | None = None) -> dict[str, Any]:
     """An AsyncAPI 3.0 document of all topics: their keys, records, encodings and Kafka settings."""
     topics = topics or Topics()
+    channels = {name: _channel(name, topics) for name in _CHANNELS}
+    operations = {
+        operation: {"action": action, "channel": {"$ref": f"#/channels/{name}"}, "summary": text}
+        for name, (action, _, operation, text) in _CHANNELS.items()
+    }
+    if topics.gateways:
+        channels[_OF_GATEWAYS] = channel = _channel_of_gateways(channels["samples"], topics)
+        operations["publishSamplesOfGateway"] = {
+            "action": "receive",
+            "channel": {"$ref": f"#/channels/{_OF_GATEWAYS}"},
+            "summary": channel["description"],
+        }
     _, schemas = msgspec.json.schema_components(RECORDS.values(), ref_template="#/components/schemas/{name}")
     return {
         "asyncapi": "3.0.0",
@@ -78,15 +93,8 @@ def asyncapi(topics: Topics | None = None) -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": JSON,
-        "channels": {name: _channel(name, topics) for name in _CHANNELS},
-        "operations": {
-            operation: {
-                "action": action,
-                "channel": {"$ref": f"#/channels/{name}"},
-                "summary": text,
-            }
-            for name, (action, _, operation, text) in _CHANNELS.items()
-        },
+        "channels": channels,
+        "operations": operations,
         "components": {
             "messages": {name: _message(name) for name in RECORDS},
             "schemas": schemas,
@@ -113,6 +121,17 @@ def _channel(name: str, topics: Topics) -> dict[str, Any]:
     }
 
 
+def _channel_of_gateways(samples: dict[str, Any], topics: Topics) -> dict[str, Any]:
+    """The topics of samples that one gateway alone writes, as one channel."""
+    kafka = {name: value for name, value in samples["bindings"]["kafka"].items() if name != "topic"}
+    return samples | {
+        "address": f"{topics.samples}.{{gateway}}",
+        "description": "Samples of one gateway's devices, whose ids begin with its name and a dot.",
+        "parameters": {"gateway": {"enum": list(topics.gateways)}},
+        "bindings": {"kafka": kafka},
+    }
+
+
 def _typed(settings: dict[str, str]) -> dict[str, Any]:
     """The settings with the types that the Kafka binding asks for; it knows no others than these."""
     typed: dict[str, Any] = {}
@@ -125,14 +144,20 @@ def _typed(settings: dict[str, str]) -> dict[str, Any]:
 
 
 def _message(name: str) -> dict[str, Any]:
+    written = _WRITTEN.get(name)
+    how = "JSON or MessagePack: the header tells, without it the first byte does."
+    if written is not None:
+        how = "JSON." if written == JSON else "MessagePack, with bytes where the schema has base64 text."
     return {
         "name": name,
         "title": (RECORDS[name].__doc__ or name).splitlines()[0],
-        "description": f"At most {MAX_RECORD_BYTES} bytes. The header tells the encoding; without it the first byte does.",
-        "contentType": JSON,
+        "description": f"At most {MAX_RECORD_BYTES} bytes of {how}",
+        "contentType": written or JSON,
         "headers": {
             "type": "object",
-            "properties": {"content-type": {"type": "string", "enum": [JSON, MSGPACK]}},
+            "properties": {
+                "content-type": {"type": "string", "enum": [written] if written else [JSON, MSGPACK]}
+            },
         },
         "payload": {"$ref": f"#/components/schemas/{name}"},
         "bindings": {

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from ecgstream import messages, schema
 from ecgstream.cli import app
+from ecgstream.codec import JSON, MSGPACK, encode
+from ecgstream.pipeline import CONTENT_TYPE
 from ecgstream.topics import Topics
 
 run = CliRunner().invoke
@@ -73,6 +75,32 @@ def test_asyncapi_has_every_topic_of_the_path() -> None:
     assert addresses == set(Topics().configurations()) - of_our_own
     assert all(resolves(document, reference) for reference in references(document))
     assert {o["action"] for o in document["operations"].values()} == {"send", "receive"}
+
+
+def test_asyncapi_tells_each_record_as_it_is_written_or_may_be() -> None:
+    told = schema.asyncapi()["components"]["messages"]
+    enums = {name: m["headers"]["properties"]["content-type"]["enum"] for name, m in told.items()}
+    ways = {name: (message["contentType"], enums[name]) for name, message in told.items()}
+    read = dict.fromkeys(("Chunk", "Ack", "Snooze", "DeviceSettings"), (JSON, [JSON, MSGPACK]))
+    written = {"Finding": (MSGPACK, [MSGPACK]), "Alert": (JSON, [JSON]), "DeadLetter": (MSGPACK, [MSGPACK])}
+    assert ways == read | written
+    assert dict(CONTENT_TYPE) == {"content-type": told["Finding"]["contentType"].encode()}
+    letter = encode(messages.DeadLetter(reason="r", topic="t", partition=0, offset=0))
+    assert msgspec.msgpack.decode(letter)["reason"] == "r"
+
+
+def test_asyncapi_tells_the_topics_of_gateways_where_there_are_any() -> None:
+    done = run(app, ["schema", "--asyncapi"], env={"ECGSTREAM_GATEWAYS": "acme,beta"})
+    document = json.loads(done.stdout)
+    channel = document["channels"]["samples-of-gateways"]
+    topics = Topics(gateways=("acme", "beta"))
+    made = [channel["address"].format(gateway=name) for name in channel["parameters"]["gateway"]["enum"]]
+    assert made == list(topics.of_gateways)
+    assert "Chunk" in channel["messages"]
+    assert "topic" not in channel["bindings"]["kafka"], "the address tells it, filled in"
+    assert document["operations"]["publishSamplesOfGateway"]["action"] == "receive"
+    assert all(resolves(document, reference) for reference in references(document))
+    assert "parameters" not in json.dumps(schema.asyncapi())
 
 
 def test_command_prints_json_and_yaml() -> None:

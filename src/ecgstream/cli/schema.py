@@ -41,7 +41,8 @@ def register(app: typer.Typer) -> None:
         document: object
         if asyncapi:
             try:
-                document = schemas.asyncapi(Topics(load_settings().topic_prefix))
+                settings = load_settings()
+                document = schemas.asyncapi(Topics(settings.topic_prefix, settings.gateway_names))
             except InvalidSettings as error:
                 typer.echo(f"schema: {error}", err=True)
                 raise typer.Exit(2) from None
