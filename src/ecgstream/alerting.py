@@ -20,9 +20,9 @@ import faust
 import msgspec
 import structlog
 from aiokafka.partitioner import murmur2
-from prometheus_client import Counter, Gauge
 
-from ecgstream import faust_app, letters, notify, watch
+from ecgstream import alerting_metrics, faust_app, letters, notify, watch
+from ecgstream.alerting_metrics import DEVICES, HELD_BACK, REVISIONS
 from ecgstream.codec import JSON, InvalidRecord, decode, decode_answer, encode
 from ecgstream.device_state import State
 from ecgstream.faust_app import Raised, our_own_code
@@ -35,9 +35,6 @@ from ecgstream.wall_clock import now_us
 TICK_S = 1.0
 STALLED_US = 5_000_000
 LOCKS = 64
-REVISIONS = Counter("ecgstream_alert_revisions_total", "Alert revisions published.", ["kind", "state"])
-HELD_BACK = Counter("ecgstream_alerting_held_back_total", "Ignored or held back, by cause.", ["cause"])
-DEVICES = Gauge("ecgstream_alerting_devices", "Devices that this process watches.")
 log = structlog.get_logger()
 
 
@@ -290,6 +287,7 @@ def build(settings: KafkaSettings, limits: Limits, partitions: int, folder: str)
 
 async def run(settings: KafkaSettings, limits: Limits, stop: asyncio.Event) -> None:
     """Watch until `stop` is set; raises what made it impossible to go on."""
+    alerting_metrics.begin()
     partitions = await faust_app.partitions_of(settings)
     with tempfile.TemporaryDirectory(prefix="ecgstream-alerting-") as folder:
         app, desk = build(settings, limits, partitions, folder)

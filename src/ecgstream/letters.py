@@ -80,11 +80,15 @@ def loggable_id(key: bytes | str | None) -> str | None:
     return text if len(text) <= LONGEST_ID and _ID.fullmatch(text) else NO_ID
 
 
+def known_fields(kind: type = Chunk) -> frozenset[str]:
+    """What `field_at_fault` may name of a `kind`, one by one."""
+    return BESIDE_FIELDS | {field.encode_name for field in msgspec.structs.fields(kind)}
+
+
 def field_at_fault(reason: str, kind: type = Chunk) -> str:
     """The field of a `kind` that a reason begins with, for a log; ``value`` where the record has no such field."""
-    known = BESIDE_FIELDS | {field.encode_name for field in msgspec.structs.fields(kind)}
     names = [_ROOT.match(name)[0] for name in reason.partition(":")[0].split(", ")]  # type: ignore[index]
-    return ", ".join(names) if known.issuperset(names) else VALUE
+    return ", ".join(names) if known_fields(kind).issuperset(names) else VALUE
 
 
 def _pairs(headers: Any) -> list[tuple[str, bytes]]:

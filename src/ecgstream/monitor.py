@@ -88,6 +88,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then commit, leave the group and return. Raises whatever is our own fault."""
         options, self._main = self._options, asyncio.current_task()
+        observability.begin()
         await asyncio.get_running_loop().run_in_executor(self._thread, warm_up)
         try:
             async with (

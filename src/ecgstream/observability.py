@@ -13,10 +13,12 @@ from dataclasses import asdict
 
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
-from ecgstream.letters import field_at_fault
-from ecgstream.pipeline import Batch, Pipeline
+from ecgstream.letters import field_at_fault, known_fields
+from ecgstream.messages import Quality
+from ecgstream.pipeline import STAGES, Batch, Pipeline
 
 HEALTHY_S = 60.0
+AT_FAULT_TOGETHER = "fs_hz, uv_per_lsb"  # in the words of `Chunk`
 LATENCIES_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 3600)
 
 RECORDS = Counter("ecgstream_records_total", "Records read from the samples topic.")
@@ -49,6 +51,16 @@ LAG_SECONDS = Gauge(
 )
 DEVICES = Gauge("ecgstream_live_devices", "Devices with a session.")
 REASSEMBLY = Gauge("ecgstream_reassembly", "What reassembly did to chunks, since the start.", ["what"])
+
+
+def begin() -> None:
+    """Show what may be counted, at 0: of a series that comes with its first event, ``increase`` doesn't see that event."""
+    for quality in Quality:
+        FINDINGS.labels(quality.value)
+    for field in (*known_fields(), AT_FAULT_TOGETHER):
+        DEAD_LETTERS.labels(field)
+    for stage in (*STAGES, "produce"):
+        STAGE_SECONDS.labels(stage)
 
 
 def note_batch(batch: Batch, pipeline: Pipeline, record_ms: list[int], seconds: float) -> None:
