@@ -24,4 +24,4 @@ async def watch(consumer: AIOKafkaConsumer, progress: Progress) -> None:
         LAG_RECORDS.clear()
         for tp, n_records in behind.items():
             LAG_RECORDS.labels(tp.topic, str(tp.partition)).set(max(0, n_records))
-        progress.waiting(any(n_records > 0 for n_records in behind.values()))
+        progress.waiting(behind)

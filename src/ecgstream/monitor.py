@@ -238,7 +238,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
         observability.STAGE_SECONDS.labels("produce").inc(max(0.0, seconds - sum(batch.seconds.values())))
         record_ms = [record.timestamp for record in records]
         observability.note_batch(batch, self._pipeline, record_ms, seconds)
-        self.progress.read(max(record_ms))
+        self.progress.read({TopicPartition(r.topic, r.partition): r.timestamp for r in records})
 
     async def _publish(self, batch: Batch) -> None:
         """Produce findings and dead letters; returns when the brokers have them all."""

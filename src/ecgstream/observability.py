@@ -7,7 +7,7 @@ holds a signal or a finding.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 from ecgstream.letters import field_at_fault, known_fields
 from ecgstream.messages import Quality
 from ecgstream.pipeline import STAGES, Batch, Pipeline
+from ecgstream.sessions import Partition
 
 HEALTHY_S = 60.0
 AT_FAULT_TOGETHER = "fs_hz, uv_per_lsb"  # in the words of `Chunk`
@@ -47,7 +48,8 @@ FROM_PUBLISH = Histogram(
 LAG_RECORDS = Gauge("ecgstream_lag_records", "Records not read yet.", ["topic", "partition"])
 LAG_SECONDS = Gauge(
     "ecgstream_lag_seconds",
-    "Age of the last record read, by the log's time; before the first, how long records wait; 0 while none waits.",
+    "Of the partition farthest behind: age of the last record read, by the log's time; before the first, how long "
+    "records wait; 0 while none waits.",
 )
 DEVICES = Gauge("ecgstream_live_devices", "Devices with a session.")
 REASSEMBLY = Gauge("ecgstream_reassembly", "What reassembly did to chunks, since the start.", ["what"])
@@ -90,8 +92,8 @@ class Progress:
 
     def __init__(self) -> None:
         self._at = self._read_at = time.monotonic()
-        self._waiting_since: float | None = None
-        self._record_ms: int | None = None
+        self._waiting_since: dict[Partition, float] = {}  # where records wait
+        self._read_to_s: dict[Partition, float] = {}  # the log's time up to which all is read
         self.assigned = False
         LAG_SECONDS.set_function(lambda: self.lag_s)
 
@@ -99,30 +101,36 @@ class Progress:
         """The loop went round."""
         self._at = time.monotonic()
 
-    def read(self, record_ms: int) -> None:
-        """Records were worked off, the last of them written at `record_ms` by the log's time."""
-        self._read_at, self._record_ms = time.monotonic(), record_ms
+    def read(self, record_ms: Mapping[Partition, int]) -> None:
+        """Records were worked off, the last of each partition written at `record_ms` by the log's time."""
+        self._read_at = time.monotonic()
+        self._read_to_s |= {partition: ms / 1e3 for partition, ms in record_ms.items()}
 
-    def waiting(self, records_wait: bool) -> None:
-        """Whether the broker has records that weren't read."""
-        if not records_wait:
-            self._waiting_since = None
-        elif self._waiting_since is None:
-            self._waiting_since = time.monotonic()
+    def waiting(self, behind: Mapping[Partition, int]) -> None:
+        """How many records the broker has that weren't read, of each partition that this process has."""
+        now, by_log = time.monotonic(), time.time()
+        since = self._waiting_since
+        self._waiting_since = {p: since.get(p, now) for p, n_records in behind.items() if n_records > 0}
+        read_to = {p: s for p, s in self._read_to_s.items() if p in self._waiting_since}
+        # What comes to a partition that had been idle hasn't waited since that one's last record.
+        self._read_to_s = read_to | {p: by_log for p, n_records in behind.items() if n_records <= 0}
 
     @property
     def lag_s(self) -> float:
-        """Age of the last record read [s], before the first how long records are known to wait; 0 while none waits."""
-        if self._waiting_since is None:
-            return 0.0
-        if self._record_ms is None:
-            return time.monotonic() - self._waiting_since
-        return max(0.0, time.time() - self._record_ms / 1e3)
+        """Age of the last record read [s] in the partition farthest behind; 0 while no record waits.
+
+        Before the first: how long records are known to wait. Since none waited: how long that is ago.
+        """
+        now, by_log, read_to = time.monotonic(), time.time(), self._read_to_s
+        ages = [
+            by_log - read_to[p] if p in read_to else now - since for p, since in self._waiting_since.items()
+        ]
+        return max(0.0, *ages) if ages else 0.0
 
     @property
     def healthy(self) -> bool:
         """Whether the loop went round lately, and records that wait were read lately."""
-        now, since = time.monotonic(), self._waiting_since
+        now, since = time.monotonic(), min(self._waiting_since.values(), default=None)
         is_stuck = since is not None and now - max(since, self._read_at) >= HEALTHY_S
         return now - self._at < HEALTHY_S and not is_stuck
 

@@ -1,13 +1,18 @@
 import asyncio
 import urllib.error
 import urllib.request
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from ecgstream import lag, observability
+from ecgstream import lag, monitor, observability
 from ecgstream.observability import LAG_RECORDS, LAG_SECONDS, Progress, served
+from ecgstream.pieces import Counts
+from ecgstream.pipeline import Batch
+from ecgstream.topics import Topics
 
 TP = TopicPartition("ecg.samples", 2)
 
@@ -37,16 +42,16 @@ def test_a_monitor_that_reads_nothing_is_healthy_unless_records_wait(clock: Cloc
     for _ in range(100):
         clock.now += 10
         progress.tick()
-        progress.waiting(records_wait=False)
+        progress.waiting({TP: 0})
         assert progress.healthy
-    progress.waiting(records_wait=True)
+    progress.waiting({TP: 3})
     clock.now += 59
     progress.tick()
     assert progress.healthy
     clock.now += 2
     progress.tick()
     assert not progress.healthy
-    progress.read(record_ms=0)
+    progress.read({TP: 0})
     assert progress.healthy
 
 
@@ -58,24 +63,64 @@ def test_a_loop_that_stands_still_is_not_healthy(clock: Clock) -> None:
 
 def test_the_lag_grows_while_records_wait_and_nothing_is_read_and_is_0_when_all_is_read(clock: Clock) -> None:
     progress = Progress()
-    progress.read(record_ms=round(clock.time() * 1000))
-    progress.waiting(records_wait=True)
+    progress.read({TP: round(clock.time() * 1000)})
+    progress.waiting({TP: 3})
     for waited_s in (0.0, 30.0, 90.0):
         clock.now = 1000.0 + waited_s
         assert next(iter(LAG_SECONDS.collect())).samples[0].value == pytest.approx(waited_s)
-    progress.waiting(records_wait=False)
+    progress.waiting({TP: 0})
     assert next(iter(LAG_SECONDS.collect())).samples[0].value == 0.0
 
 
 def test_the_lag_grows_while_records_wait_and_none_was_ever_read(clock: Clock) -> None:
     progress = Progress()
     assert progress.lag_s == 0.0
-    progress.waiting(records_wait=True)
+    progress.waiting({TP: 3})
     for waited_s in (0.0, 30.0, 90.0):
         clock.now = 1000.0 + waited_s
         assert progress.lag_s == pytest.approx(waited_s)
-    progress.read(record_ms=round((clock.time() - 5.0) * 1000))
+    progress.read({TP: round((clock.time() - 5.0) * 1000)})
     assert progress.lag_s == pytest.approx(5.0)
+
+
+def test_the_lag_is_that_of_the_partition_farthest_behind(clock: Clock) -> None:
+    progress, live = Progress(), TopicPartition("ecg.samples", 5)
+    progress.waiting({TP: 40_000, live: 1})
+    now_ms = round(clock.time() * 1000)
+    progress.read({TP: now_ms - 3_600_000, live: now_ms - 200})
+    progress.read({live: now_ms})
+    assert progress.lag_s == pytest.approx(3600.0)
+    progress.waiting({live: 1})  # another process has the one that is behind
+    assert progress.lag_s == pytest.approx(0.0)
+    progress.waiting({TP: 1, live: 1})  # given back, read on in the meantime
+    assert progress.lag_s == pytest.approx(0.0)
+
+
+def test_a_record_that_comes_to_an_idle_partition_has_not_waited_since_the_last_one(clock: Clock) -> None:
+    progress = Progress()
+    progress.read({TP: round(clock.time() * 1000)})
+    for _ in range(720):
+        progress.waiting({TP: 0})
+        clock.now += 5
+    progress.waiting({TP: 1})
+    assert progress.lag_s == pytest.approx(5.0)
+    clock.now += 20
+    progress.waiting({TP: 1})
+    assert progress.lag_s == pytest.approx(25.0)
+
+
+async def test_a_monitor_tells_what_it_read_of_each_partition(clock: Clock) -> None:
+    analyzer: Any = SimpleNamespace(max_devices=1)
+    made = monitor.Monitor({}, Topics(), analyzer, monitor.MonitorOptions())
+    now_ms = round(clock.time() * 1000)
+    records: Any = [
+        SimpleNamespace(topic=TP.topic, partition=partition, timestamp=now_ms - age_ms)
+        for partition, age_ms in ((TP.partition, 3_700_000), (TP.partition, 3_600_000), (5, 0))
+    ]
+    made._pipeline = SimpleNamespace(process=lambda _: Batch(), counts=Counts(), n_devices=0)  # type: ignore[assignment]
+    made.progress.waiting({TP: 40_000, TopicPartition(TP.topic, 5): 1})
+    await made._work(records)
+    assert made.progress.lag_s == pytest.approx(3600.0)
 
 
 class Consumer:
