@@ -66,6 +66,14 @@ def test_annotated_records_come_with_their_beats_and_rhythms(tmp_path: Path) -> 
     assert record.rhythms == [(4, record.signal.size, "N")]
 
 
+def test_records_keep_their_whole_names(tmp_path: Path) -> None:
+    names = [f"holter-2026-ward-{i}" for i in range(2)]
+    for name in names:
+        write_annotated(tmp_path, "mitdb", name)
+    found = corpus.load(tmp_path, "mitdb", tmp_path / "cache")
+    assert [record.record for record in found] == names
+
+
 def test_what_is_kept_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_cinc(tmp_path)
     first = corpus.load(tmp_path, "cinc2017", tmp_path / "cache")

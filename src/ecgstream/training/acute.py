@@ -156,7 +156,7 @@ def fit(parts: list[Windows], seed: int, device: torch.device, epochs: int) -> A
     """Train one head; every (record, class) weighs by the root of its length, so that no long record rules."""
     torch.manual_seed(seed)
     classes = np.concatenate([p.classes for p in parts])
-    groups = np.concatenate([np.char.add(p.records.astype("U16"), f"/{p.database}") for p in parts])
+    groups = np.concatenate([np.char.add(p.records.astype(np.str_), f"/{p.database}") for p in parts])
     weight = np.zeros(len(classes))
     for k in range(len(ACUTE)):
         mine = classes == k

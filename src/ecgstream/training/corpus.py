@@ -229,13 +229,13 @@ def _write(path: Path, records: list[Packed]) -> None:
     ]
     intervals = [interval for r in records for interval in r.rhythms]
     arrays: dict[str, Any] = {
-        "index": np.array(index, dtype="U16"),
+        "index": np.array(index, dtype=np.str_),
         "signal": np.concatenate([r.signal for r in records]),
         "beats": np.concatenate([r.beats for r in records]),
         "kinds": np.concatenate([r.kinds for r in records]),
         "peaks": np.concatenate([r.peaks for r in records]),
         "spans": np.array([i[:2] for i in intervals], dtype=np.int64).reshape(-1, 2),
-        "notes": np.array([i[2] for i in intervals], dtype="U16"),
+        "notes": np.array([i[2] for i in intervals], dtype=np.str_),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
