@@ -46,6 +46,12 @@ class Horizon(Struct, frozen=True, forbid_unknown_fields=True):
     channels: Positive
 
 
+class Numbered(Struct):
+    """Of `model.json` of any format: which it is."""
+
+    format: int
+
+
 class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """`model.json`."""
 
@@ -126,11 +132,12 @@ def load_model(folder: Path, threads: int = 1) -> Model:
     if not path.is_file():
         raise ModelError(f"{folder}: not a model folder: no model.json in it")
     try:
+        found_format = msgspec.json.decode(path.read_bytes(), type=Numbered).format
+        if found_format != FORMAT:
+            raise ModelError(f"{path}: format {found_format}, expected {FORMAT}")
         spec = msgspec.json.decode(path.read_bytes(), type=ModelSpec)
     except msgspec.DecodeError as error:
         raise ModelError(f"{path}: {error}") from error
-    if spec.format != FORMAT:
-        raise ModelError(f"{path}: format {spec.format}, expected {FORMAT}")
     if (spec.fs_hz, spec.hop_s) != (128, 1):
         raise ModelError(f"{path}: {spec.fs_hz} Hz and a hop of {spec.hop_s} s, expected 128 Hz and 1 s")
     for field, stated, known in (
@@ -157,7 +164,12 @@ def load_model(folder: Path, threads: int = 1) -> Model:
     for name in GRAPHS:
         if name not in spec.sha256:
             raise ModelError(f"{path}: sha256 has no {name}, expected all of {', '.join(GRAPHS)}")
-        graphs[name] = ort.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
+        try:
+            graphs[name] = ort.InferenceSession(
+                str(folder / name), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's have no ancestor of their own
+            raise ModelError(f"{folder / name}: expected a graph that ONNX Runtime loads: {error}") from error
     _check_shapes(path, spec, graphs)
     return Model(folder, spec, graphs)
 

@@ -1,5 +1,6 @@
 """The served model: checked on loading, the same for a stream whatever shares its batch, and the same as the trained one."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -177,6 +178,7 @@ def test_a_version_is_one_of_every_graph_that_serves() -> None:
     ("change", "names"),
     [
         ({"format": 99}, ["format 99", f"expected {FORMAT}"]),
+        ({"format": 99, "surprise": 1}, ["format 99", f"expected {FORMAT}"]),
         ({"fs_hz": 250}, ["250 Hz", "128 Hz"]),
         ({"surprise": 1}, ["surprise"]),
         ({"measurements": ["rr_mean", "mood"]}, ["mood", "rr_sd"]),
@@ -212,6 +214,14 @@ def test_changed_weights_are_refused(tmp_path: Path) -> None:
     with (folder / "rhythm.onnx").open("ab") as graph:
         graph.write(b"x")
     with pytest.raises(ModelError, match=r"rhythm\.onnx: sha256 .* expected"):
+        load_model(folder)
+
+
+def test_a_graph_that_is_none_is_refused(tmp_path: Path) -> None:
+    known = msgspec.json.decode((shipped_model() / "model.json").read_bytes())["sha256"]
+    folder = broken(tmp_path, {"sha256": known | {"beat.onnx": hashlib.sha256(b"x").hexdigest()}})
+    (folder / "beat.onnx").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"beat\.onnx: expected a graph"):
         load_model(folder)
 
 
