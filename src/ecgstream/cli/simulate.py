@@ -115,6 +115,9 @@ def register(app: typer.Typer) -> None:
                 [scenario.deliveries_of(member) if scenario else deliveries_of(member) for member in members]
             )
             pace = _run(deliveries, times, for_s, buffer, bootstrap_servers, length_s)
+        except ModuleNotFoundError as error:
+            typer.echo(f"simulate: {error.name} is missing; install ecgstream[sim]", err=True)
+            raise typer.Exit(2) from None
         except (RecordingError, InvalidSettings, OutboxError, DeliveryError, ValueError, OSError) as error:
             typer.echo(f"simulate: {error}", err=True)
             raise typer.Exit(2) from None
