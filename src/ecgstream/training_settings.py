@@ -3,6 +3,7 @@
 Stands apart from `learn`, as the command line lists the settings and torch takes seconds to import.
 """
 
+import os
 import re
 import typing
 from collections.abc import Iterable, Mapping
@@ -114,9 +115,12 @@ def check_folder(path: Path) -> None:
 def claim(run: Path, settings: Any, learnt: Mapping[str, Iterable[str]]) -> None:
     """Make `run` the folder of runs of these settings (a `Struct`) on these records (names by database).
 
-    `ConfigError` where it holds a run of others. A run that kept no records, or no settings, is taken up.
+    `ConfigError` where it holds a run of others, or another process trains there. A run that kept no records, or no settings,
+    is taken up.
     """
     check_folder(run)
+    run.mkdir(parents=True, exist_ok=True)
+    _hold(run)
     config, records = run / "config.json", run / "learnt.json"
     named = {database: sorted(set(names)) for database, names in learnt.items()}
     if config.exists() and _kept(config, type(settings)) != settings:
@@ -129,9 +133,33 @@ def claim(run: Path, settings: Any, learnt: Mapping[str, Iterable[str]]) -> None
             raise ConfigError(
                 f"{run}: holds a run that learnt other records ({differing}); give another --run folder"
             )
-    run.mkdir(parents=True, exist_ok=True)
-    config.write_bytes(msgspec.json.encode(settings))
-    records.write_bytes(msgspec.json.encode(named))
+    _keep(config, settings)
+    _keep(records, named)
+
+
+def _hold(run: Path) -> None:
+    """Hold the folder against a second process until this one ends, where the system can."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    lock = os.open(run / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        os.close(lock)
+        raise ConfigError(
+            f"{run}: another process trains there; wait for it, or give another --run folder"
+        ) from error
+    except OSError:
+        os.close(lock)  # a disk that knows no locks
+
+
+def _keep(path: Path, what: Any) -> None:
+    """Write a file of a run, which is never there in part."""
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_bytes(msgspec.json.encode(what))
+    unfinished.replace(path)
 
 
 def _kept(path: Path, kind: Any) -> Any:

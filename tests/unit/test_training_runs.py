@@ -1,6 +1,9 @@
 """A run's settings, its folder, and what is refused before anything is learnt."""
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -97,6 +100,52 @@ def test_a_run_folder_belongs_to_its_settings_and_records(tmp_path: Path) -> Non
     (run / "config.json").write_text("{")
     with pytest.raises(settings.ConfigError, match=r"config\.json"):
         settings.claim(run, SMALL, {"cinc2017": ["A1"]})
+
+
+def test_a_run_folder_is_held_against_another_process(tmp_path: Path) -> None:
+    settings.claim(tmp_path, SMALL, {})
+    code = (
+        f"from ecgstream import training_settings as s; s.claim(s.Path({str(tmp_path)!r}), s.Config(), {{}})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"ConfigError: {tmp_path}: another process trains there" in done.stderr
+
+
+def test_a_full_disk_is_told_and_costs_nothing_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(state: Any, path: Path) -> None:
+        path.write_bytes(b"PK")
+        raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 92032 vs 91936")
+
+    learn.keep({"epoch": 1}, tmp_path / "checkpoint.pt")
+    settings.claim(tmp_path, SMALL, {})
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"checkpoint\.pt: can't be written whole"):
+        learn.keep({"epoch": 2}, tmp_path / "checkpoint.pt")
+    assert learn.loaded(tmp_path / "checkpoint.pt") == {"epoch": 1}
+
+    def nothing_written(path: Path, _: bytes) -> int:
+        path.open("wb").close()
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", nothing_written)
+    with pytest.raises(OSError, match="No space left"):
+        settings.claim(tmp_path, SMALL, {})
+    monkeypatch.undo()
+    settings.claim(tmp_path, SMALL, {})
+
+
+def test_destinations_are_looked_at_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    at, data = str(tmp_path / "file"), ["--data", str(tmp_path / "none")]
+    for option, command in (
+        ("--cache", ["train", *data, "--out", str(tmp_path / "out"), "--cache", at]),
+        ("--predictions", ["train-stanford", *data, "--predictions", f"{at}/p.csv"]),
+    ):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 2
+        assert done.output.startswith(f"{option} {at}")
 
 
 def stopped(monkeypatch: pytest.MonkeyPatch, run: Path) -> None:

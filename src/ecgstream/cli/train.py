@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from ecgstream import training_settings as settings
-from ecgstream.cli.evaluation_output import show, told_plainly
+from ecgstream.cli.destinations import check_folder
+from ecgstream.cli.evaluation_output import make_ready, show, told_plainly
 
 
 def register(app: typer.Typer) -> None:
@@ -61,12 +62,15 @@ def train(
     agrees with what was trained. A stopped run goes on where it was. About an hour on two CPU cores.
     """
     course, chosen = _trainer("course", device)
+    run = run or Path("runs") / out.name
     with told_plainly():
+        for option, folder in (("--out", out), ("--run", run), ("--cache", cache.expanduser())):
+            check_folder(option, folder)
         metrics = course.train_model(
             data,
             out,
             settings.read_config(config),
-            run or Path("runs") / out.name,
+            run,
             cache.expanduser(),
             chosen,
         )
@@ -125,6 +129,7 @@ def train_stanford(
     """
     _, chosen = _trainer("stanford", device)
     with told_plainly():
+        make_ready(None, predictions)
         yardstick = importlib.import_module("ecgstream.evaluation.yardstick")
         result = yardstick.measure(data, run, chosen, epochs, seed)
     show(result, data, as_json, None, predictions)

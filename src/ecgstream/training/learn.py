@@ -125,7 +125,7 @@ def train(
     first = _resume(run, network, average, optimizer, schedule, device)
     for epoch in range(first, config.epochs):
         if epoch == config.join_epoch:
-            torch.save(average.network.state_dict(), run / CALIBRATES)
+            keep(average.network.state_dict(), run / CALIBRATES)
         sampler = samplers[epoch >= config.join_epoch]
         network.train()
         parts: dict[str, list[float]] = {"rhythm": [], "beat": [], "made_beat": []}
@@ -193,8 +193,18 @@ def _checkpoint(
 ) -> None:
     state = {"epoch": epoch, "network": network.state_dict(), "average": average.network.state_dict(), "steps": average.steps,
              "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(), "random": random_state(device)}  # fmt: skip
-    torch.save(state, run / "checkpoint.tmp")
-    (run / "checkpoint.tmp").replace(run / "checkpoint.pt")
+    keep(state, run / "checkpoint.pt")
+
+
+def keep(state: Any, path: Path) -> None:
+    """Write what torch is to keep, never in part; `OSError` where it can't be written, such as on a full disk."""
+    unfinished = path.with_suffix(".tmp")
+    try:
+        torch.save(state, unfinished)
+    except RuntimeError as error:
+        unfinished.unlink(missing_ok=True)
+        raise OSError(f"{path}: can't be written whole; is the disk full?") from error
+    unfinished.replace(path)
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from ecgstream.training.learn import loaded
+from ecgstream.training.learn import keep, loaded
 from ecgstream.training_settings import ConfigError, claim
 
 FS_HZ = 200
@@ -195,8 +195,7 @@ def fit(
             best, kept = loss, {k: v.clone() for k, v in network.state_dict().items()}
         state = {"epoch": epoch + 1, "best": best, "kept": kept, "network": network.state_dict(),
                  "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}  # fmt: skip
-        torch.save(state, at.with_suffix(".tmp"))
-        at.with_suffix(".tmp").replace(at)
+        keep(state, at)
     network.load_state_dict(kept)
     return network.eval()
 
