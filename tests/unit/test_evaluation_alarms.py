@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from ecgstream.evaluation import short_alarms
+from ecgstream.evaluation.alarm_chain import Told
 from ecgstream.evaluation.alarm_events import annotated
-from ecgstream.evaluation.alarms import Judged, Told, astray, false_alarms, false_table, where_it_is_worst
+from ecgstream.evaluation.alarms import KINDS, Judged, astray, false_alarms, false_table, where_it_is_worst
 from ecgstream.evaluation.references import Interval, Reference
 from ecgstream.evaluation.results import text
+from ecgstream.evaluation.sources import Source
 
 
 def reference(beats_s: list[float], kinds: str = "", **more: list[Interval]) -> Reference:
@@ -72,3 +75,18 @@ def test_a_vt_or_vf_alert_is_astray_unless_either_is_annotated_about_its_time() 
     ]
     assert [t.raised_s for t in astray(Judged(record, {"vf": []}, [], told))] == [30.0, 76.0]
     assert astray(Judged(record, {"vf": []}, [(25.0, 70.0)], told)) == []
+
+
+def test_in_a_short_recording_its_label_tells_which_alerts_are_false() -> None:
+    def short(label: str, *kinds: str) -> short_alarms.Short:
+        source = Source("cinc2017", f"A-{label}", "a", 300.0, 1.0, np.zeros(9000, np.int16))
+        return short_alarms.Short(source, label, [Told(kind, 9.0, 3.0, 12.0, kind) for kind in kinds])
+
+    judged = [short("N", "asystole", "vt"), short("A", "extreme-tachycardia", "vf"), short("O"), short("~")]
+    shown = short_alarms.table(judged, KINDS)
+    false = {str(row[0]): row[5] for row in shown.rows}
+    assert false == {
+        "asystole": 1, "vt": 1, "vf": 1, "extreme-tachycardia": 0, "extreme-bradycardia": 0, "recordings": None,
+    }  # fmt: skip
+    assert shown.rows[-1][1:5] == (1, 1, 1, 1)
+    assert [w.record for w in short_alarms.worst(judged)] == ["A-N", "A-N", "A-A"]

@@ -11,7 +11,8 @@ since a fibrillation called tachycardia still brings somebody. Delay: from the o
 `stood before`. The limit is 10 s (IEC 60601-2-27, ANSI/AAMI EC13). False: a high alert of a kind in a
 recording in which nothing that warrants it is annotated anywhere (for VT and VF: neither of them, nor a run of three
 or more ventricular beats within 10 s of the alert). Astray: a VT or VF alert, in any recording, that is raised earlier than 10 s
-before or later than 15 s after each annotated VT, VF, flutter and ventricular run.
+before or later than 15 s after each annotated VT, VF, flutter and ventricular run. Beside them CinC 2017's recordings, where they are
+there (`ecgstream.evaluation.short_alarms`).
 
 Departures: VFDB has no beats, so its rate alarms aren't judged, and its onsets are rhythm changes marked by hand to
 about a second. VFDB's recordings meet the head of a fold that has never seen their patient, where the model carries folds.
@@ -25,21 +26,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ecgstream.analysis import Analyzer
-from ecgstream.device_state import State
+from ecgstream.evaluation import short_alarms
+from ecgstream.evaluation.alarm_chain import Told, streamed, told
 from ecgstream.evaluation.alarm_events import FIBRILLATION, annotated, ventricular_runs
 from ecgstream.evaluation.chosen import none_in
 from ecgstream.evaluation.folds import fold_for, has_folds, with_fold
 from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import Reference, read_reference, records_of
 from ecgstream.evaluation.results import Cell, Evaluation, Table, Worst, fixed
-from ecgstream.evaluation.sources import Source, read_source
+from ecgstream.evaluation.sources import read_source
 from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import lower_bound
-from ecgstream.limits import Limits, load_limits
-from ecgstream.messages import Ack, Alert, AlertState, Finding, Priority
-from ecgstream.pieces import Piece
-from ecgstream.watch import on_ack, on_finding
+from ecgstream.limits import load_limits
+from ecgstream.messages import Finding
 
 if TYPE_CHECKING:
     from ecgstream import model_folder
@@ -51,18 +50,6 @@ GRACE_S = 10.0
 ASTRAY_S = 15.0
 WILD = ("VT", *FIBRILLATION)
 AT_ONCE = 8
-EPOCH_US = 1_577_836_800_000_000
-
-
-@dataclass(frozen=True)
-class Told:
-    """One alert of a recording, in seconds of it: when it was raised, and the event it was about."""
-
-    kind: str
-    raised_s: float
-    onset_s: float
-    end_s: float
-    message: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +82,12 @@ def run(
             Judged(reference, annotated(reference), ventricular_runs(reference, 3), told(timed, limits))
         )
     tables = [_caught(judged), false_table(judged), _astray(judged), _by_record(judged)]
-    return Evaluation("alarms", model.name, split, tables=tables, worst=where_it_is_worst(judged))
+    worst = where_it_is_worst(judged)
+    short = short_alarms.judge(data, model, split, done, limits)
+    if short:
+        tables.insert(2, short_alarms.table(short, KINDS))
+        worst += short_alarms.worst(short)
+    return Evaluation("alarms", model.name, split, tables=tables, worst=worst)
 
 
 def timed_findings(
@@ -117,48 +109,9 @@ def timed_findings(
         for i in range(0, len(references), AT_ONCE):
             lot = references[i : i + AT_ONCE]
             sources = [read_source(data, r.database, r.record, r.patient) for r in lot]
-            for reference, findings in zip(lot, _streamed(judge, sources), strict=True):
+            for reference, findings in zip(lot, streamed(judge, sources), strict=True):
                 yield reference, findings
                 done(Done(reference))
-
-
-def _streamed(model: "model_folder.Model", sources: Sequence[Source]) -> list[list[tuple[float, Finding]]]:
-    analyzer = Analyzer(model, len(sources))
-    found: list[list[tuple[float, Finding]]] = [[] for _ in sources]
-    for second in range(int(max(s.duration_s for s in sources)) + 1):
-        pieces = []
-        for i, s in enumerate(sources):
-            first, last = (round(t * s.fs_hz) for t in (second, second + 1))
-            samples = s.samples[first:last]
-            if samples.size:
-                pieces.append(Piece(str(i), "a", first, s.fs_hz, s.uv_per_lsb, EPOCH_US, False, samples))
-        for finding in analyzer.feed(pieces):
-            found[int(finding.device_id)].append((second + 1.0, finding))
-    return found
-
-
-def told(timed: Sequence[tuple[float, Finding]], limits: Limits) -> list[Told]:
-    """The high alerts, each answered as soon as it is raised."""
-    state, raised, ended = State("0"), dict[str, tuple[float, Alert]](), dict[str, Alert]()
-    for given_s, finding in timed:
-        for alert in on_finding(state, finding, limits, finding.end_us):
-            if alert.state is AlertState.RAISED and alert.priority is Priority.HIGH:
-                raised[alert.alert_id] = given_s, alert
-                on_ack(
-                    state, Ack(alert_id=alert.alert_id, device_id="0", by="evaluation", at_us=finding.end_us)
-                )
-            if alert.state is AlertState.ENDED:
-                ended[alert.alert_id] = alert
-    out = []
-    for key, (given_s, alert) in raised.items():
-        end_us = ended[key].end_us if key in ended else None
-        end_s = _seconds(end_us or timed[-1][1].end_us)
-        out.append(Told(alert.kind, given_s, _seconds(alert.onset_us), max(end_s, given_s), alert.message))
-    return out
-
-
-def _seconds(at_us: int) -> float:
-    return (at_us - EPOCH_US) / 1e6
 
 
 def _stands(alert: Told, event: Span) -> bool:
