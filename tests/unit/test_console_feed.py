@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ class Broker:
     sends: BaseException | None = None
     reads: list[Exception] = []  # noqa: RUF012 - set by each test
     end, at = 0, 0
+    _subscription = SimpleNamespace(subscription=None)  # of which the way around unreadable records asks
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
