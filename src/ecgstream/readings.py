@@ -106,13 +106,14 @@ class Window:
         strip = self.finding.signal
         if strip is None:
             return False
-        limits, fs = self.limits, round(strip.fs_hz)
+        limits, fs = self.limits, max(1, round(strip.fs_hz))
         seen = np.nan_to_num(np.abs(strip.microvolts()))
         n = min(seen.size // fs, round(limits.burst_s))
+        if n <= NOW_S:
+            return False
         seconds = seen[seen.size - n * fs :].reshape(n, fs).max(1)
-        before, now = seconds[:-NOW_S], seconds[-NOW_S:]
-        highest = float(before.max(initial=0.0))
-        return highest > max(limits.burst_uv, limits.burst_ratio * float(np.median(now)))
+        before, now = float(seconds[:-NOW_S].max()), float(np.median(seconds[-NOW_S:]))
+        return before > max(limits.burst_uv, limits.burst_ratio * now)
 
     def ventricular_runs(self) -> list[tuple[list[Beat], bool]]:
         """Runs of ventricular beats, in order, each with whether a later beat has ended it.

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clinical import at, beats, finding, unreadable
+from clinical import at, beats, finding, strip, unreadable
 from ecgstream.device_state import State
 from ecgstream.events import assess
 from ecgstream.limits import load_limits
@@ -114,6 +114,15 @@ def test_the_network_finds_no_stillness_in_the_seconds_after_an_electrode_moved(
     still: dict[str, Any] = {"quality": Quality.RATE_ONLY, "reasons": [Reason.DETECTORS_DISAGREE]}
     still |= {"acute_probabilities": {"asystole": 0.9}, "signal": seen}
     assert readings(60, beats(("N", 0.8, 80)), **still)["asystole"].sign is sign
+
+
+def test_a_signal_too_short_to_show_a_burst_hides_no_stillness() -> None:
+    still: dict[str, Any] = {"quality": Quality.RATE_ONLY, "reasons": [Reason.DETECTORS_DISAGREE]}
+    still |= {"acute_probabilities": {"asystole": 0.9}}
+    for length_s in (0, 0.5, 3):
+        short = strip(61 - length_s, 61)
+        assert readings(60, beats(("N", 0.8, 80)), **still, signal=short)["asystole"].sign is Sign.ON
+    assert readings(60, beats(("N", 0.8, 80)), **still, signal=None)["asystole"].sign is Sign.ON
 
 
 def test_a_line_that_goes_flat_after_beats_is_asystole_and_one_flat_from_the_start_is_technical() -> None:
