@@ -27,7 +27,8 @@ nothing missing, no noise, and at least one beat seen since the signal was last 
 after beats with the lead connected *is* asystole here (whoever can't tell a failed electrode from a stopped heart
 must go and look); a line that was flat from the start is a technical event. The network may veto asystole where it
 sees organised rhythm or fibrillation; and it may tell asystole under noise, in which detectors find beats that aren't
-there, where the two detectors disagree about them, but not within seconds of an electrode's movement. Where noise
+there, where the two detectors disagree about them, but neither within seconds of an electrode's movement nor while
+these beats come evenly, as those of a heart do. Where noise
 hides whether it beats, a heart that the network sees beat or fibrillate is not still: so an asystole that is over
 doesn't fold in the fibrillation that follows it.
 """
@@ -52,7 +53,7 @@ def _asystole(w: Window) -> Reading:
     kind, acute, limits = "asystole", w.finding.acute_probabilities, w.limits
     p = acute.get("asystole", 0.0)
     stillness = p >= limits.asystole_on and not w.waves_blind and w.detectors_disagree
-    if stillness and not w.follows_a_burst():
+    if stillness and not w.follows_a_burst() and not w.beats_steadily():
         return w.reading(kind, Sign.ON, w.acute_since_us, why=_shares(acute))
     since = w.sight.readable_since_us
     if w.silence_blind or since is None or (w.flat and w.sight.last_beat_us is None):

@@ -55,6 +55,9 @@ class Thresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     burst_uv: Annotated[float, Meta(gt=0.0, le=100_000.0)]
     burst_ratio: Annotated[float, Meta(gt=1.0, le=100.0)]
     burst_s: Annotated[float, Meta(ge=0.0, le=30.0)]
+    steady_beats: Annotated[int, Meta(ge=3, le=60)]
+    steady_s: Annotated[float, Meta(gt=0.0, le=30.0)]
+    steady_within: Annotated[float, Meta(gt=0.0, lt=1.0)]
     acute_lookback_s: Seconds
     v_run_beats: Annotated[int, Meta(ge=3, le=100)]
     beat_probability: Share

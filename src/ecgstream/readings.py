@@ -115,6 +115,16 @@ class Window:
         before, now = float(seconds[:-NOW_S].max()), float(np.median(seconds[-NOW_S:]))
         return before > max(limits.burst_uv, limits.burst_ratio * now)
 
+    def beats_steadily(self) -> bool:
+        """Whether the last beats, `steady_beats` of them in `steady_s`, came at even intervals, as no noise is taken for."""
+        n, limits = self.limits.steady_beats, self.limits
+        last = [b.at_us for b in self.finding.beats if b.at_us >= self.end_us - limits.steady_s * 1e6][-n:]
+        intervals = [after - before for before, after in pairwise(last)]
+        if len(last) < n:
+            return False
+        usual = median(intervals)
+        return all(abs(interval - usual) <= limits.steady_within * usual for interval in intervals)
+
     def ventricular_runs(self) -> list[tuple[list[Beat], bool]]:
         """Runs of ventricular beats, in order, each with whether a later beat has ended it.
 

@@ -14,6 +14,7 @@ from ecgstream.readings import Reading, Sight, Sign
 from ecgstream.technical import readings as technical
 
 LIMITS = load_limits().limits
+NOT_BEATS = beats(*[("Q", 0.4, 1), ("Q", 0.9, 1)] * 48)  # what a detector finds in noise
 
 
 def readings(
@@ -113,7 +114,7 @@ def test_the_network_finds_no_stillness_in_the_seconds_after_an_electrode_moved(
     seen = Strip(start_us=at(31), fs_hz=128.0, uv_per_lsb=1.0, samples=samples.tobytes())
     still: dict[str, Any] = {"quality": Quality.RATE_ONLY, "reasons": [Reason.DETECTORS_DISAGREE]}
     still |= {"acute_probabilities": {"asystole": 0.9}, "signal": seen}
-    assert readings(60, beats(("N", 0.8, 80)), **still)["asystole"].sign is sign
+    assert readings(60, NOT_BEATS, **still)["asystole"].sign is sign
 
 
 def test_a_signal_too_short_to_show_a_burst_hides_no_stillness() -> None:
@@ -121,8 +122,23 @@ def test_a_signal_too_short_to_show_a_burst_hides_no_stillness() -> None:
     still |= {"acute_probabilities": {"asystole": 0.9}}
     for length_s in (0, 0.5, 3):
         short = strip(61 - length_s, 61)
-        assert readings(60, beats(("N", 0.8, 80)), **still, signal=short)["asystole"].sign is Sign.ON
-    assert readings(60, beats(("N", 0.8, 80)), **still, signal=None)["asystole"].sign is Sign.ON
+        assert readings(60, NOT_BEATS, **still, signal=short)["asystole"].sign is Sign.ON
+    assert readings(60, NOT_BEATS, **still, signal=None)["asystole"].sign is Sign.ON
+
+
+def test_the_network_finds_no_stillness_while_beats_come_evenly() -> None:
+    still: dict[str, Any] = {"quality": Quality.RATE_ONLY, "reasons": [Reason.DETECTORS_DISAGREE]}
+    still |= {"acute_probabilities": {"asystole": 0.9}}
+
+    def sign(found: list[tuple[float, str]]) -> Sign:
+        return readings(60, found, **still)["asystole"].sign
+
+    slow, fast = beats(("Q", 1.5, 40)), beats(("Q", 0.5, 120))
+    assert sign(slow) is Sign.HOLD
+    assert sign(fast) is Sign.HOLD
+    assert sign(NOT_BEATS) is Sign.ON
+    assert sign(slow[:38]) is Sign.ON, "three in the last eight seconds are too few"
+    assert sign([beat for beat in fast if beat[0] < 52]) is Sign.ON, "they were before"
 
 
 def test_a_line_that_goes_flat_after_beats_is_asystole_and_one_flat_from_the_start_is_technical() -> None:
