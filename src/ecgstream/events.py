@@ -34,7 +34,6 @@ doesn't fold in the fibrillation that follows it.
 """
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 from ecgstream.limits import Thresholds
@@ -145,12 +144,10 @@ def _svt(w: Window) -> Reading:
 def _pause(w: Window) -> Reading:
     if w.beats_blind:
         return w.reading("pause", Sign.BLIND)
-    for before, after in reversed(list(pairwise(w.beats))):
-        rr_s = (after.at_us - before.at_us) / 1e6
-        if rr_s >= w.limits.pause_s and not w.is_missing(before.at_us, after.at_us):
-            return w.reading(
-                "pause", Sign.ON, before.at_us, after.at_us, complete=True, why={"rr_s": round(rr_s, 2)}
-            )
+    for before, after in reversed(w.pauses(w.beats)):
+        if w.shows_all_beats(before, after):
+            why = {"rr_s": round((after - before) / 1e6, 2)}
+            return w.reading("pause", Sign.ON, before, after, complete=True, why=why)
     return w.reading("pause", Sign.OFF)
 
 

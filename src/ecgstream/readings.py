@@ -82,13 +82,21 @@ class Window:
     def last_rate(self, n_beats: int, *, is_slow: bool = False) -> float | None:
         """Mean rate [1/min] over the last `n_beats`; None while there are fewer.
 
-        `is_slow`: the median interval's rate where that is faster, so that one long interval doesn't tell.
+        `is_slow`: the median interval's rate where that is faster, so that one long interval doesn't tell; None where a pause among
+        them may hide beats.
         """
         beats = self.beats[-n_beats:]
-        if len(beats) < n_beats:
+        if len(beats) < n_beats or (
+            is_slow and any(not self.shows_all_beats(*pause) for pause in self.pauses(beats))
+        ):
             return None
         usual = median(after.at_us - before.at_us for before, after in pairwise(beats)) if is_slow else 0
         return max(mean_rate(beats), 60e6 / usual) if usual else mean_rate(beats)
+
+    def pauses(self, beats: list[Beat]) -> list[tuple[int, int]]:
+        """When two beats in a row among some are so far apart, in order."""
+        pairs = pairwise(b.at_us for b in beats)
+        return [(before, after) for before, after in pairs if after - before >= self.limits.pause_s * 1e6]
 
     def is_missing(self, since_us: int, until_us: int) -> bool:
         """Whether samples are missing from that stretch of the signal, as far as the finding carries it."""
@@ -114,6 +122,27 @@ class Window:
         seconds = seen[seen.size - n * fs :].reshape(n, fs).max(1)
         before, now = float(seconds[:-NOW_S].max()), float(np.median(seconds[-NOW_S:]))
         return before > max(limits.burst_uv, limits.burst_ratio * now)
+
+    def shows_all_beats(self, before_us: int, after_us: int) -> bool:
+        """Whether the signal shows that no beat was missed between two that were found.
+
+        It doesn't where samples are missing, or where the voltage up to the first one was many times that of the second: the detector
+        still measured by a burst.
+        """
+        if self.finding.signal is None or self.is_missing(before_us, after_us):
+            return False
+        limits, half_us = self.limits, 500_000
+        height = self._highest(before_us - round(limits.burst_s * 1e6), before_us + half_us)
+        return height <= max(
+            limits.burst_uv, limits.burst_ratio * self._highest(after_us - half_us, after_us + half_us)
+        )
+
+    def _highest(self, since_us: int, until_us: int) -> float:
+        """The greatest voltage, either way, of a stretch of the signal that the finding carries [µV]."""
+        strip = self.finding.signal
+        assert strip is not None
+        first, last = (max(0, int((t - strip.start_us) * strip.fs_hz / 1e6)) for t in (since_us, until_us))
+        return float(np.nan_to_num(np.abs(strip.microvolts()[first:last])).max(initial=0.0))
 
     def beats_steadily(self) -> bool:
         """Whether the last beats, `steady_beats` of them in `steady_s`, came at even intervals, as no noise is taken for."""

@@ -1,4 +1,4 @@
-"""The beats of a session's window: heart rate and ventricular runs.
+"""The beats of a session's window: heart rate, ventricular runs and pauses.
 
 **Heart rate** is computed as bedside monitors do: from the mean of the last eight RR intervals without the longest and
 the shortest (all of them while there are fewer than five; none below three). Intervals across a gap or
@@ -10,6 +10,7 @@ from itertools import pairwise
 
 FS_HZ = 128
 RUN_BEATS, RUN_S = 3, 10
+PAUSE_ENDED_S = 3  # ago at most: a beat may be found two seconds late
 RR_INTERVALS = 8
 RATE_STALE_S = 4.0
 UNKNOWN_BEAT = "Q"
@@ -54,3 +55,9 @@ def ends_in_ventricular_run(beats: Sequence[BeatSeen], now: float) -> bool:
         if run == RUN_BEATS:
             return True
     return False
+
+
+def ends_in_pause(beats: Sequence[BeatSeen], now: float, pause_s: float) -> bool:
+    """Whether a beat of the last seconds before model sample `now` came `pause_s` or more after the one before it."""
+    ended = now - PAUSE_ENDED_S * FS_HZ
+    return any(b.position >= ended and b.position - a.position >= pause_s * FS_HZ for a, b in pairwise(beats))

@@ -4,7 +4,7 @@ Window `k` ends at second `k + 1` of the session and looks back 30 s. Of those, 
 that a finding states and what kills in seconds; the rhythm needs two thirds of the 30 s to be readable.
 
 **Published** is every fifth window, and any that is notable: an acute rhythm at `ACUTE_NOTABLE` or more, silence of
-`SILENT_NOTABLE_S`, a heart rate outside 45-130/min, three ventricular beats in a row within 10 s, a rhythm or a
+`SILENT_NOTABLE_S` or a beat just after it, a heart rate outside 45-130/min, three ventricular beats in a row within 10 s, a rhythm or a
 quality that is not the last window's. A notable window and any rhythm but sinus carry the filtered signal.
 """
 
@@ -19,7 +19,7 @@ from ecgstream.commits import WARM_ANYWAY_S, WARM_UP_S
 from ecgstream.messages import MISSING, Beat, Finding, Quality, Reason, Strip
 from ecgstream.patterns import kinds_in, rhythm_named, told_by_waves
 from ecgstream.pieces import Piece
-from ecgstream.seen_beats import FS_HZ, BeatSeen, ends_in_ventricular_run, heart_rate_bpm
+from ecgstream.seen_beats import FS_HZ, BeatSeen, ends_in_pause, ends_in_ventricular_run, heart_rate_bpm
 
 WINDOW_S = 30
 ACUTE_S = 5
@@ -206,6 +206,7 @@ class SessionWindow:
                 )
             )
             or ends_in_ventricular_run(self.beats, self.next_window * FS_HZ)
+            or ends_in_pause(self.beats, self.next_window * FS_HZ, SILENT_NOTABLE_S)
         )
         self.previous = (rhythm, quality)
         epoch = self.epoch_us(window)

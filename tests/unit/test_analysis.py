@@ -73,6 +73,18 @@ def test_notable_windows_are_published_at_once_with_their_signal() -> None:
     assert finding(window(63), acute=[0.76, 0.24, 0.0, 0.0, 0.0]) is None
 
 
+@pytest.mark.parametrize(
+    ("silent_from_s", "now_s", "is_notable"),
+    [(57.4, 61, True), (57.4, 63, True), (57.4, 66, False), (58.2, 63, False)],
+)
+def test_a_beat_just_after_a_pause_is_notable(silent_from_s: float, now_s: int, is_notable: bool) -> None:
+    made = window(now_s)
+    for beat in [b for b in made.beats if silent_from_s < b.position / 128 < 60.4]:
+        made.beats.remove(beat)  # the next ones are at 60.5, 61.3 s
+    found = finding(made)
+    assert (found is not None and found.signal is not None) is is_notable
+
+
 def test_three_ventricular_beats_in_a_row_are_notable_and_two_are_not() -> None:
     for n, is_notable in ((2, False), (3, True)):
         made = window(63)

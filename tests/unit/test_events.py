@@ -177,6 +177,35 @@ def test_a_pause_is_three_seconds_between_two_beats() -> None:
     assert readings(40, beats(("N", 0.8, 30), ("N", 2.9, 1), ("N", 0.8, 9)))["pause"].sign is Sign.OFF
 
 
+@pytest.mark.parametrize(
+    ("burst_s", "height_uv", "beat_uv", "is_hidden"),
+    [
+        (23.8, 4000, 400, True),  # up to the beat at 24 s, the last one before the pause
+        (17.0, 4000, 400, True),
+        (15.0, 4000, 400, False),  # too long ago
+        (23.8, 1200, 200, False),  # as low as a beat
+        (23.8, 4000, 1500, False),  # the beats are as high
+    ],
+)
+def test_neither_pause_nor_slow_heart_is_told_of_beats_that_a_burst_hid(
+    burst_s: float, height_uv: int, beat_uv: int, is_hidden: bool
+) -> None:
+    heart = beats(("N", 0.8, 30), ("N", 3.1, 4))
+    samples = np.zeros(30 * 128, "<i2")
+    for at_s, _ in heart:
+        samples[max(0, round((at_s - 8) * 128))] = beat_uv
+    samples[round((burst_s - 8) * 128)] = height_uv
+    seen = Strip(start_us=at(8), fs_hz=128.0, uv_per_lsb=1.0, samples=samples.tobytes())
+    found = readings(37, heart[:-3] + beats(("N", 2.9, 3), start_s=27.1), signal=seen)
+    assert found["pause"].sign is (Sign.OFF if is_hidden else Sign.ON)
+    assert found["extreme-bradycardia"].sign is (Sign.BLIND if is_hidden else Sign.ON)
+
+
+def test_a_pause_is_told_with_the_signal_that_shows_it() -> None:
+    heart = beats(("N", 0.8, 30), ("N", 3.1, 1), ("N", 0.8, 9))
+    assert readings(40, heart, signal=None)["pause"].sign is Sign.OFF
+
+
 def test_a_run_is_told_when_it_is_over_and_whole() -> None:
     heart = beats(("N", 0.8, 40), ("V", 0.5, 3), ("N", 0.8, 60))
     assert readings(32, heart)["v-run"].sign is Sign.OFF

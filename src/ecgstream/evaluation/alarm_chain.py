@@ -1,6 +1,6 @@
 """The chain to the alert, given a recording second by second: when which alert is raised."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ from ecgstream.analysis import Analyzer
 from ecgstream.device_state import State
 from ecgstream.evaluation.sources import Source
 from ecgstream.limits import Limits
-from ecgstream.messages import Ack, Alert, AlertState, Finding, Priority
+from ecgstream.messages import Ack, Alert, AlertState, Finding
 from ecgstream.pieces import Piece
 from ecgstream.watch import on_ack, on_finding
 
@@ -45,12 +45,12 @@ def streamed(model: "model_folder.Model", sources: Sequence[Source]) -> list[lis
     return found
 
 
-def told(timed: Sequence[tuple[float, Finding]], limits: Limits) -> list[Told]:
-    """The high alerts, each answered as soon as it is raised."""
+def told(timed: Sequence[tuple[float, Finding]], limits: Limits, kinds: Container[str]) -> list[Told]:
+    """The alerts of some kinds, each answered as soon as it is raised."""
     state, raised, ended = State("0"), dict[str, tuple[float, Alert]](), dict[str, Alert]()
     for given_s, finding in timed:
         for alert in on_finding(state, finding, limits, finding.end_us):
-            if alert.state is AlertState.RAISED and alert.priority is Priority.HIGH:
+            if alert.state is AlertState.RAISED and alert.kind in kinds:
                 raised[alert.alert_id] = given_s, alert
                 on_ack(
                     state, Ack(alert_id=alert.alert_id, device_id="0", by="evaluation", at_us=finding.end_us)

@@ -78,14 +78,14 @@ def run(
     """Judge the chain on the recordings of `data`."""
     limits, judged = load_limits(), []
     for reference, timed in timed_findings(data, model, split, done, databases):
-        judged.append(
-            Judged(reference, annotated(reference), ventricular_runs(reference, 3), told(timed, limits))
-        )
+        alerts = told(timed, limits, KINDS)
+        judged.append(Judged(reference, annotated(reference), ventricular_runs(reference, 3), alerts))
     tables = [_caught(judged), false_table(judged), _astray(judged), _by_record(judged)]
     worst = where_it_is_worst(judged)
-    short = short_alarms.judge(data, model, split, done, limits)
+    kinds = (*KINDS, *short_alarms.LESS_URGENT)
+    short = short_alarms.judge(data, model, split, done, limits, kinds)
     if short:
-        tables.insert(2, short_alarms.table(short, KINDS))
+        tables.insert(2, short_alarms.table(short, kinds))
         worst += short_alarms.worst(short)
     return Evaluation("alarms", model.name, split, tables=tables, worst=worst)
 

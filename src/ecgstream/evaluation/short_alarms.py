@@ -1,4 +1,4 @@
-"""High-priority alerts in short wearable recordings, which have a label of their rhythm alone: CinC 2017's.
+"""Alerts in short wearable recordings, which have a label of their rhythm alone: CinC 2017's.
 
 Nobody's heart stood still or fibrillated there: asystole and VF are false in any, and whatever is told of a normal recording is.
 A fast or slow AF, or "other" rhythm, may be what it is called. Each recording begins as a stream does, with the electrodes just touched.
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 DATABASE = "cinc2017"
 FALSE_IN_ANY = ("asystole", "vf")
+LESS_URGENT = ("pause", "v-run", "svt", "af")  # than those of high priority
 AT_ONCE = 64
 
 
 class Short(NamedTuple):
-    """One recording, its label and its high alerts."""
+    """One recording, its label and its alerts."""
 
     source: Source
     label: str
@@ -39,9 +40,14 @@ class Short(NamedTuple):
 
 
 def judge(
-    data: Path, model: "model_folder.Model", split: str, done: Callable[[Any], None], limits: Limits
+    data: Path,
+    model: "model_folder.Model",
+    split: str,
+    done: Callable[[Any], None],
+    limits: Limits,
+    kinds: Sequence[str],
 ) -> list[Short]:
-    """The chain's alerts in the recordings of a split; none where the database isn't in `data`."""
+    """The chain's alerts of some kinds in the recordings of a split; none where the database isn't in `data`."""
     if not (data / DATABASE).is_dir():
         return []
     labels = read_cinc_labels(data, split)
@@ -50,7 +56,7 @@ def judge(
     for i in range(0, len(records), AT_ONCE):
         sources = [read_source(data, DATABASE, r, r) for r in records[i : i + AT_ONCE]]
         for source, findings in zip(sources, streamed(model, sources), strict=True):
-            short = Short(source, labels[source.record], told(findings, limits))
+            short = Short(source, labels[source.record], told(findings, limits, kinds))
             judged.append(short)
             done(short)
     return judged
@@ -76,7 +82,7 @@ def table(judged: Sequence[Short], kinds: Sequence[str]) -> Table:
     note = (
         f"{len(judged)} recordings, {hours:.1f} h. False: asystole and VF in any, all others in normal ones."
     )
-    return Table("High-priority alerts in short wearable recordings", columns, rows, note)
+    return Table("Alerts in short wearable recordings", columns, rows, note)
 
 
 def worst(judged: Sequence[Short]) -> list[Worst]:
