@@ -148,6 +148,24 @@ def test_destinations_are_looked_at_before_anything_is_read(tmp_path: Path) -> N
         assert done.output.startswith(f"{option} {at}")
 
 
+def test_a_model_written_here_is_called_as_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "mine"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    asked: list[tuple[Path, Path]] = []
+
+    def train_model(data: Path, out: Path, config: learn.Config, run: Path, *rest: Any) -> dict[str, Any]:
+        asked.append((out, run))
+        return {}
+
+    monkeypatch.setattr(course, "train_model", train_model)
+    done = CliRunner().invoke(app, ["train", "--data", str(tmp_path), "--out", ".", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert asked == [(here, Path("runs") / "mine")]
+
+
 def stopped(monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
     """A run that is interrupted once an epoch is kept."""
     keep = learn._checkpoint

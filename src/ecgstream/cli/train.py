@@ -63,6 +63,7 @@ def train(
     bfloat16 in hardware, 50 without.
     """
     course, chosen = _trainer("course", device)
+    out = out.absolute()  # so that "." has a name, which is the model's
     run = run or Path("runs") / out.name
     with told_plainly():
         for option, folder in (("--out", out), ("--run", run), ("--cache", cache.expanduser())):
