@@ -1,5 +1,8 @@
 """Wearables' faults: what they change, and what they leave alone."""
 
+from dataclasses import replace
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from ecgstream.recordings import Recording
 from ecgstream.simulator.devices import Delivery, Device, chunks_of, deliveries_of, fleet, merged
 from ecgstream.simulator.faults import SIGNAL_FAULTS, STREAM_FAULTS, Fault, check, disturb, spoil
 from ecgstream.simulator.noise import noise
+from ecgstream.simulator.scenarios import Scenario
 
 FS_HZ = 250.0
 START_US = 1_700_000_000_000_000
@@ -205,3 +209,53 @@ def test_faults_that_cannot_be_are_refused(fault: Fault, message: str) -> None:
 
 def test_every_kind_is_one_or_the_other() -> None:
     assert not set(SIGNAL_FAULTS) & set(STREAM_FAULTS)
+
+
+def looped(
+    *faults: Fault, from_sample: int, n: int, missing: tuple[tuple[int, int], ...] = ()
+) -> list[Chunk]:
+    """The first `n` chunks of a device that streams a minute again and again, beginning at `from_sample`."""
+    recording = replace(wave(), missing=missing)
+    scenario = Scenario(title="t", about="a", expect=[], recording="toy", faults=list(faults))
+    deliveries = scenario.deliveries_of(device(recording, from_sample=from_sample, loop=True))
+    return [d.chunk for d in islice(deliveries, n) if d.chunk is not None]
+
+
+def test_in_a_loop_faults_of_the_stream_stay_with_those_of_the_signal() -> None:
+    """They are told by places of the recording, of which a fleet's devices begin at different ones."""
+    off = Fault(kind="lead-off", at_s=10, for_s=5)
+    found = looped(off, from_sample=7500, n=150)
+    assert [i for i, c in enumerate(found) if c.lead_off] == [*range(40, 45), *range(100, 105)]
+
+
+def test_a_stretch_without_an_end_ends_with_the_recording() -> None:
+    found = looped(Fault(kind="lead-off", at_s=50), from_sample=0, n=120)
+    assert [i for i, c in enumerate(found) if c.lead_off] == [*range(50, 60), *range(110, 120)]
+
+
+def test_in_a_loop_a_device_restarts_and_its_clock_jumps_each_time_again() -> None:
+    found = looped(
+        Fault(kind="restart", at_s=10), Fault(kind="clock-jump", at_s=10, size=60), from_sample=7500, n=150
+    )
+    off_s = [(c.start_us - START_US) / 1e6 - i for i, c in enumerate(found)]
+    assert off_s == [0.0] * 40 + [60.0] * 60 + [120.0] * 50
+    assert [(c.session, c.first_sample) for c in (found[39], found[40], found[100])] == [
+        ("s", 39 * 250), ("s-r1", 0), ("s-r2", 0),
+    ]  # fmt: skip
+
+
+def test_in_a_loop_a_clock_drifts_in_its_stretch_alone() -> None:
+    found = looped(Fault(kind="clock-drift", at_s=10, for_s=20, size=1000), from_sample=0, n=150)
+    off_us = [c.start_us - START_US - 1_000_000 * i for i, c in enumerate(found)]
+    assert [off_us[i] for i in (10, 20, 30, 60, 75, 149)] == [0, 10_000, 20_000, 20_000, 25_000, 59_000]
+
+
+def test_what_is_missing_at_the_start_moves_no_fault() -> None:
+    """A device begins at the first sample that isn't missing; the place of a fault is the recording's."""
+    found = looped(Fault(kind="lead-off", at_s=10, for_s=5), from_sample=0, n=20, missing=((0, 2000),))
+    assert [i for i, c in enumerate(found) if c.lead_off] == list(range(2, 7))
+
+
+def test_a_stretch_between_the_beginnings_of_two_chunks_strikes_the_chunk_that_it_is_in() -> None:
+    assert firsts(disturbed(Fault(kind="dropout", at_s=10.2, for_s=0.5))) == [*range(10), *range(11, 60)]
+    assert firsts(disturbed(Fault(kind="dropout", at_s=9.9, for_s=0.2))) == [*range(9), *range(11, 60)]

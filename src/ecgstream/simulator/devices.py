@@ -52,7 +52,7 @@ def chunks_of(device: Device) -> Iterator[Chunk]:
     step = max(1, round(device.chunk_s * fs_hz))
     samples = np.ascontiguousarray(recording.samples, dtype="<i2")
     known = _known(recording.missing, n)
-    position, place = 0, _begin(known, device.from_sample, device.loop)
+    position, place = 0, begin_of(device)
     while known and (place < n or device.loop):
         place %= n
         stop = min(place + step, n)
@@ -71,6 +71,12 @@ def chunks_of(device: Device) -> Iterator[Chunk]:
             )
         position += stop - place
         place = stop
+
+
+def begin_of(device: Device) -> int:
+    """The sample of the recording that the device takes first."""
+    known = _known(device.recording.missing, len(device.recording.samples))
+    return _begin(known, device.from_sample, device.loop)
 
 
 def check(device: Device) -> None:

@@ -3,8 +3,9 @@
 Two kinds. *Signal faults* change the samples of a stretch: noise at a chosen SNR, mains, a loose electrode, an amplifier at
 its end, a gain that changes. *Stream faults* change what is delivered, when and with which clock: dropouts,
 duplicates, late or exchanged chunks, a clock that drifts or jumps, a session that restarts, a lead that is off,
-records that are none. Each is scripted (from `at_s` for `for_s`) or random with a rate; the random ones draw from
-their own generator, so the same seed gives the same faults.
+records that are none. Each is scripted (from `at_s` for `for_s`, in the recording's time) or random with a rate; the
+random ones draw from their own generator, so the same seed gives the same faults. Where the recording begins anew, so do its
+faults; a clock stays where a jump has put it.
 
 Noise levels are as in the MIT-BIH Noise Stress Test (Moody et al. 1984): SNR = 10 log10(S / N) [dB], S the signal's
 QRS amplitude squared over 8 (the power of a sine of that peak-to-peak amplitude), N the noise's mean square. Departure: the
@@ -13,7 +14,7 @@ amplitude is the median over seconds of the peak-to-peak value, not of beats.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import msgspec
@@ -24,10 +25,12 @@ from ecgstream.codec import MSGPACK, encode
 from ecgstream.messages import Chunk
 from ecgstream.recordings import Recording
 from ecgstream.simulator.devices import Delivery
+from ecgstream.simulator.malformed import MALFORMED
 from ecgstream.simulator.noise import noise
 
 INT16 = (-32768, 32767)
 MAX_SNR_DB, MAX_SIZE = 100.0, 1e6
+SAME_S = 1e-6  # as near as two times are one: they are sums of floats
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,9 +46,26 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     rate: float | None = None
     size: float | None = None
 
-    def covers(self, t_s: float) -> bool:
-        """Whether the fault's stretch holds at `t_s`."""
-        return t_s >= self.at_s and (self.for_s is None or t_s < self.at_s + self.for_s)
+    def begun(self, t_s: float, lap_s: float | None) -> int:
+        """How many times its stretch has begun by `t_s`, where the recording begins anew every `lap_s`."""
+        return _times(t_s, self.at_s, lap_s)
+
+    def ended(self, t_s: float, lap_s: float | None) -> int:
+        """How many times its stretch has ended by then."""
+        return 0 if self.for_s is None else _times(t_s, self.at_s + self.for_s, lap_s)
+
+    def covers(self, start_s: float, end_s: float, lap_s: float | None) -> bool:
+        """Whether a part of its stretch lies between the two times; a stretch ends with the recording."""
+        rest_s = inf if lap_s is None else lap_s - self.at_s
+        until_s = self.at_s + min(inf if self.for_s is None else self.for_s, rest_s)
+        return _times(end_s - SAME_S, self.at_s, lap_s) > _times(start_s + SAME_S, until_s, lap_s)
+
+
+def _times(t_s: float, at_s: float, lap_s: float | None) -> int:
+    """How often the place `at_s` of a recording has come by `t_s`."""
+    if t_s < at_s:
+        return 0
+    return 1 + (0 if lap_s is None else int((t_s - at_s) / lap_s))
 
 
 # Signal faults: (signal in mV, rate [Hz], size, generator) -> signal.
@@ -155,12 +175,18 @@ def disturb(
     phase_s: float = 0.0,
     seed: int = 0,
     content_type: str = MSGPACK,
+    begin_s: float = 0.0,
+    lap_s: float | None = None,
 ) -> Iterator[Delivery]:
-    """The chunks as deliveries, with the stream faults among `faults`; in order of time."""
+    """The chunks as deliveries, with the stream faults among `faults`; in order of time.
+
+    `begin_s`: the first chunk's place in the recording. `lap_s`: how long that is, where it begins anew at its end.
+    """
     told = list(faults)
     for fault in told:
         check(fault)
-    script = _Script([fault for fault in told if fault.kind in STREAM_FAULTS], phase_s, seed, content_type)
+    told = [fault for fault in told if fault.kind in STREAM_FAULTS]
+    script = _Script(told, phase_s, seed, content_type, begin_s, lap_s)
     pending: list[Delivery] = []
     for chunk in chunks:
         pending += script.deliver(chunk)
@@ -179,20 +205,23 @@ class _Script:
     phase_s: float
     seed: int
     content_type: str
+    begin_s: float
+    lap_s: float | None
 
     def __post_init__(self) -> None:
         self.rngs = [np.random.default_rng([self.seed, 1000 + i]) for i in range(len(self.faults))]
-        self.restarts: list[int] = []  # samples of the device at which sessions began
+        self.n_restarts, self.session_began = 0, 0  # the sample of the device at which its session began
+        self.before_s = self.begin_s - SAME_S
 
     def deliver(self, chunk: Chunk) -> list[Delivery]:
         """What becomes of one chunk."""
-        t_s = chunk.first_sample / chunk.fs_hz
+        t_s = self.begin_s + chunk.first_sample / chunk.fs_hz
         at_s = self.phase_s + chunk.end_sample / chunk.fs_hz
         n_copies, spoilt = 1, False
         length_s = chunk.n_samples / chunk.fs_hz
         for fault, rng in zip(self.faults, self.rngs, strict=True):
-            strikes = fault.covers(t_s) and (fault.rate is None or rng.random() < fault.rate)
-            if not strikes:
+            is_due = fault.covers(t_s, t_s + length_s, self.lap_s)
+            if not is_due or (fault.rate is not None and rng.random() >= fault.rate):
                 continue
             size = STREAM_FAULTS[fault.kind] if fault.size is None else fault.size
             if fault.kind == "dropout":
@@ -211,27 +240,39 @@ class _Script:
         return [self._delivery(chunk, at_s, spoilt, copy) for copy in range(n_copies)]
 
     def _clock(self, chunk: Chunk, t_s: float) -> Chunk:
-        shift_s = 0.0
-        for fault in self.faults:
-            size = STREAM_FAULTS[fault.kind] if fault.size is None else fault.size
-            if fault.kind == "clock-jump" and fault.covers(t_s):
-                shift_s += size
-            elif fault.kind == "clock-drift" and t_s >= fault.at_s:
-                until_s = t_s if fault.for_s is None else min(t_s, fault.at_s + fault.for_s)
-                shift_s += (until_s - fault.at_s) * size * 1e-6
+        shift_s = sum(
+            self._shift_s(fault, t_s) - self._shift_s(fault, self.before_s) for fault in self.faults
+        )
         return msgspec.structs.replace(chunk, start_us=chunk.start_us + round(shift_s * 1e6))
+
+    def _shift_s(self, fault: Fault, t_s: float) -> float:
+        """By how much a fault has moved the clock since the recording first began."""
+        size = STREAM_FAULTS[fault.kind] if fault.size is None else fault.size
+        begun, ended = fault.begun(t_s, self.lap_s), fault.ended(t_s, self.lap_s)
+        if fault.kind == "clock-jump":
+            return (begun - ended) * size
+        if fault.kind != "clock-drift" or not begun:
+            return 0.0
+        if fault.for_s is None:
+            return (t_s - fault.at_s) * size * 1e-6
+        open_s = sum(t_s - fault.at_s - lap * (self.lap_s or 0.0) for lap in range(ended, begun))
+        return (ended * fault.for_s + open_s) * size * 1e-6
 
     def _session(self, chunk: Chunk, t_s: float) -> Chunk:
         """After a restart samples count from 0 again, in a session of another name."""
-        due = [fault for fault in self.faults if fault.kind == "restart" and t_s >= fault.at_s]
-        while len(self.restarts) < len(due):
-            self.restarts.append(chunk.first_sample)
-        if not self.restarts:
+        n_restarts = sum(
+            fault.begun(t_s, self.lap_s) - fault.begun(self.before_s, self.lap_s)
+            for fault in self.faults
+            if fault.kind == "restart"
+        )
+        if n_restarts > self.n_restarts:
+            self.n_restarts, self.session_began = n_restarts, chunk.first_sample
+        if not n_restarts:
             return chunk
         return msgspec.structs.replace(
             chunk,
-            session=f"{chunk.session[:56]}-r{len(self.restarts)}",
-            first_sample=chunk.first_sample - self.restarts[-1],
+            session=f"{chunk.session[:56]}-r{n_restarts}",
+            first_sample=chunk.first_sample - self.session_began,
         )
 
     def _delivery(self, chunk: Chunk, at_s: float, spoilt: bool, copy: int) -> Delivery:
@@ -240,24 +281,6 @@ class _Script:
             return Delivery(at_s + 1e-4 * copy, key, value, chunk)
         kind = MALFORMED[chunk.first_sample // max(1, chunk.n_samples) % len(MALFORMED)]
         return Delivery(at_s, key, kind(value, chunk), None)
-
-
-def _but(chunk: Chunk, **wrong: object) -> bytes:
-    """The chunk's record with fields that no `Chunk` could have."""
-    return msgspec.msgpack.encode(msgspec.structs.asdict(chunk) | wrong)
-
-
-# Records that are none, by turns.
-MALFORMED: tuple[Callable[[bytes, Chunk], bytes], ...] = (
-    lambda value, _: value[: len(value) // 2],
-    lambda value, _: b"",
-    lambda value, _: b"\xc1" + value,
-    lambda value, chunk: _but(chunk, first_sample=-5),
-    lambda value, chunk: _but(chunk, fs_hz=9.0),
-    lambda value, chunk: value.replace(b"samples", b"sampels"),
-    lambda value, chunk: _but(chunk, device_id="somebody-else"),
-    lambda value, _: b'{"device_id": ',
-)
 
 
 def _amplitude(millivolts: NDArray[np.float64], fs_hz: float) -> float:

@@ -9,7 +9,7 @@ import yaml
 
 from ecgstream.messages import Id
 from ecgstream.recordings import Recording, RecordingError, read_recording
-from ecgstream.simulator.devices import Delivery, Device, chunks_of
+from ecgstream.simulator.devices import Delivery, Device, begin_of, chunks_of
 from ecgstream.simulator.faults import Fault, check, disturb, spoil
 from ecgstream.simulator.patients import Patient, synthesize
 from ecgstream.simulator.patients import check as check_patient
@@ -39,15 +39,33 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     seed: int = 0
 
     def signal(self) -> Recording:
-        """The signal as the device measures it: the patient's or the recording's, with the signal faults."""
+        """The signal as the device measures it: the patient's or the recording's, with the signal faults.
+
+        Raises ValueError for a fault that begins after its end.
+        """
         source = (
             synthesize(self.patient) if self.patient is not None else read_recording(self.recording or "toy")
         )
+        for i, fault in enumerate(self.faults):
+            if fault.at_s >= source.duration_s:
+                raise ValueError(
+                    f"faults[{i}]: at_s: expected a time before the signal's end at {source.duration_s:g} s, "
+                    f"got {fault.at_s:g}"
+                )
         return spoil(source, self.faults, self.seed)
 
     def deliveries_of(self, device: Device) -> Iterator[Delivery]:
         """What a device with this scenario's signal hands over, and when, with the stream faults."""
-        return disturb(chunks_of(device), self.faults, device.phase_s, self.seed, device.content_type)
+        recording = device.recording
+        return disturb(
+            chunks_of(device),
+            self.faults,
+            device.phase_s,
+            self.seed,
+            device.content_type,
+            begin_s=begin_of(device) / recording.fs_hz,
+            lap_s=recording.duration_s if device.loop else None,
+        )
 
 
 def read_scenario(path: Path) -> Scenario:
