@@ -171,3 +171,34 @@ def test_scenarios_that_cannot_be_are_refused(tmp_path: Path, text: str, message
     path.write_text(text)
     with pytest.raises(RecordingError, match=message):
         read_scenario(path)
+
+
+def test_a_fault_after_the_end_is_refused_not_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "title: t\nabout: a\nexpect: []\npatient: {script: [{rhythm: sinus, for_s: 9}]}\n"
+        "faults: [{kind: mains}, {kind: lead-off, at_s: 9}]\n"
+    )
+    done = CliRunner().invoke(app, ["simulate", str(path), "--out", str(tmp_path / "made")])
+    assert done.exit_code == 2
+    assert "faults[1]: at_s: expected a time before the signal's end at 9 s, got 9" in done.output
+
+
+@pytest.mark.parametrize("still", ["asystole", "vf", "pause"])
+def test_no_beat_stands_in_a_stretch_before_a_pause(still: str) -> None:
+    made = synthesize(patient(("sinus", 10, 60), (still, 6, None), ("pause", 3, None), ("sinus", 5, 60)))
+    silent = beats(made)[(beats(made) > 11.0) & (beats(made) < 18.9)]
+    assert len(silent) == 0
+    assert beats(made)[-1] > 23.0
+
+
+def test_the_truth_ends_with_the_signal() -> None:
+    """A beat half a sample before the end would stand on the sample behind the last."""
+    made = synthesize(patient(("sinus", 10.0019, 60)))
+    ends = [
+        synthesize(Patient(script=[Stretch(rhythm="svt", for_s=5 + i / 1000, bpm=180)], seed=i))
+        for i in range(60)
+    ]
+    for recording in [made, *ends]:
+        assert recording.annotations is not None
+        assert max(a.sample for a in recording.annotations) < len(recording.samples)

@@ -88,7 +88,7 @@ def synthesize(patient: Patient, name: str = "patient") -> Recording:
     truth: list[Annotation] = []
     beats: list[_Beat] = []
     extra = np.zeros(n)
-    start_s, next_s, text, after_pause = 0.0, 0.35, "", False
+    start_s, next_s, text, before = 0.0, 0.35, "", ""
     for stretch in patient.script:
         end_s = start_s + stretch.for_s
         if TEXT[stretch.rhythm] != text:
@@ -99,20 +99,19 @@ def synthesize(patient: Patient, name: str = "patient") -> Recording:
             make = _fibrillatory if stretch.rhythm == "af" else _vf
             extra[first:last] += make(last - first, patient.fs_hz, rng)
         if stretch.rhythm in USUAL_BPM:
-            if not after_pause:
+            if before != "pause":
                 next_s = max(next_s, start_s + 0.1)
             new, next_s = _beats(stretch, next_s, end_s, rng)
             beats += new
-        elif stretch.rhythm == "pause":  # told by its RR interval
-            next_s = (beats[-1].at_s if beats else start_s) + stretch.for_s
-        after_pause = stretch.rhythm == "pause"
+        elif stretch.rhythm == "pause":  # told by its RR interval, where a beat stands before it
+            next_s = (beats[-1].at_s if beats and before in USUAL_BPM else start_s) + stretch.for_s
+        before = stretch.rhythm
         start_s = end_s
     signal = _waves(beats, n, patient.fs_hz) + extra
     t = np.arange(n) / patient.fs_hz
     signal += 0.03 * np.sin(2 * np.pi * 0.25 * t) + patient.noise_mv * rng.standard_normal(n)
-    truth += [
-        Annotation(round(beat.at_s * patient.fs_hz), beat.symbol) for beat in beats if beat.at_s < total_s
-    ]
+    places = [(round(beat.at_s * patient.fs_hz), beat.symbol) for beat in beats]
+    truth += [Annotation(place, symbol) for place, symbol in places if place < n]
     truth.sort(key=lambda a: (a.sample, a.symbol != "+"))
     samples = np.clip(np.round(signal * 1000.0 / patient.uv_per_lsb), -32768, 32767).astype(np.int16)
     return Recording(name, patient.fs_hz, patient.lead, patient.uv_per_lsb, samples, None, tuple(truth))
