@@ -130,6 +130,35 @@ def test_time_and_value(tmp_path: Path, header: str, scale: float) -> None:
     assert recording.fs_hz == pytest.approx(250.0)
 
 
+@pytest.mark.parametrize("title", ["'sample #','MLII'", "index,ecg", ""])
+def test_a_column_that_counts_samples_is_no_time(tmp_path: Path, title: str) -> None:
+    """It was taken for milliseconds, and a record of 250 Hz for one of 1,000; --fs was refused."""
+    rows = [f"{i},{v:.4f}" for i, v in enumerate(WAVE_UV) if i != 700]
+    path = text_file(tmp_path, "\n".join([title, *rows] if title else rows))
+    with pytest.raises(RecordingError, match=r"column 1: expected times .*found a count of samples.*--fs"):
+        read_recording(path)
+    recording = read_recording(path, fs_hz=250.0)
+    assert (recording.fs_hz, len(recording.samples), recording.missing) == (
+        250.0,
+        len(WAVE_UV),
+        ((700, 701),),
+    )
+
+
+@pytest.mark.parametrize("title", ["time,ecg", "t [ms],ecg"])
+def test_milliseconds_that_are_called_times_are_times(tmp_path: Path, title: str) -> None:
+    path = text_file(tmp_path, "\n".join([title, *(f"{i},{v:.4f}" for i, v in enumerate(WAVE_UV))]))
+    assert read_recording(path).fs_hz == 1000.0
+
+
+def test_dates_and_values_parted_by_commas(tmp_path: Path) -> None:
+    rows = [f"2026-01-01T00:00:{i / 250:09.6f}Z,{v:.4f}" for i, v in enumerate(WAVE_UV)]
+    recording = read_recording(text_file(tmp_path, "\n".join(["timestamp,ecg [uV]", *rows])))
+    holds_wave(recording)
+    assert recording.fs_hz == pytest.approx(250.0, abs=0.01)
+    assert recording.start_us == 1_767_225_600_000_000
+
+
 def test_a_rate_that_contradicts_the_file_is_refused(tmp_path: Path) -> None:
     path = text_file(tmp_path, apple_text())
     with pytest.raises(RecordingError, match="expected 300 Hz as asked for, found 512 Hz"):

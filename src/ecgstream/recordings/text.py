@@ -37,6 +37,7 @@ UNITS = {"uv": 1.0, "µv": 1.0, "μv": 1.0, "mv": 1000.0, "v": 1e6}
 UNIT = re.compile(r"(?<![a-z0-9])(uv|µv|μv|mv|v)(?![a-z0-9])", re.IGNORECASE)  # the V of V5 is none
 TIME_S = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 TIME_UNIT = re.compile(r"(?<![a-z])(sec|ms|us|µs|ns|s)(?![a-z])", re.IGNORECASE)
+TIME_NAME = re.compile(r"time|zeit|temps", re.IGNORECASE)
 NUMBER = re.compile(r"^[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?$")
 LEAD = re.compile(r"^(?:lead|ableitung|dérivation|derivación|derivazione|导联|誘導)\b[ :]*", re.IGNORECASE)
 MISSING_WORDS = {"", "nan", "na", "null", "-"}
@@ -83,7 +84,7 @@ def read_text(path: Path, channel: int = 0, fs_hz: float | None = None) -> Recor
     signal = signal * (unit_uv or 1.0)
     if header.fs_hz is None and time_columns:
         timer = _finest(time_columns, header)
-        signal, rate, start_us = _by_time(path, first, table[:, timer], signal, header, timer)
+        signal, rate, start_us = _by_time(path, first, table[:, timer], signal, header, timer, fs_hz)
         header.start_us = header.start_us or start_us
     else:
         rate = header.fs_hz or fs_hz or 0.0
@@ -100,7 +101,7 @@ def read_text(path: Path, channel: int = 0, fs_hz: float | None = None) -> Recor
 def _is_data(line: str) -> bool:
     parts = [part.strip().strip('"') for part in re.split(r"[;,\t ]+", line.strip())]
     is_number = [bool(NUMBER.match(part)) for part in parts]
-    if any(is_number) and LOG_DATE.match(line) and ";" in line:
+    if any(is_number) and LOG_DATE.match(line) and re.search("[;,\t]", line):
         return True  # a log whose first column is a date
     return bool(parts) and all(is_number)
 
@@ -188,7 +189,7 @@ def _cell(path: Path, i: int, cell: str, decimal_comma: bool) -> float:
 
 def _time_columns(table: NDArray[np.float64], header: _Header) -> list[int]:
     """Columns that tell a time: named so, or unnamed and first, with values that only grow."""
-    named = [i for i, name in enumerate(header.names) if re.search(r"time|zeit|temps", name, re.IGNORECASE)]
+    named = [i for i, name in enumerate(header.names) if TIME_NAME.search(name)]
     named = [i for i in named if i < table.shape[1]]
     if named or table.shape[1] < 2:
         return named
@@ -208,8 +209,12 @@ def _by_time(
     signal: NDArray[np.float64],
     header: _Header,
     column: int,
+    fs_hz: float | None,
 ) -> tuple[NDArray[np.float64], float, int | None]:
-    """Signal on an even grid, its rate [Hz] and its start [µs]: a step of over 1.5 samples is a gap."""
+    """Signal on an even grid, its rate [Hz] and its start [µs]: a step of over 1.5 samples is a gap.
+
+    A column in steps of 1 that isn't called a time counts samples; the rate is then `fs_hz`.
+    """
     steps = np.diff(times)
     if len(steps) < 10:
         raise RecordingError(
@@ -226,6 +231,14 @@ def _by_time(
     name = header.names[column] if column < len(header.names) else ""
     found = TIME_UNIT.search(name)
     scales = [TIME_S[found[1].lower()]] if found else [1.0, 1e-3, 1e-6, 1e-9]
+    if step == 1.0 and not found and not TIME_NAME.search(name):
+        if not fs_hz:
+            raise RecordingError(
+                path,
+                f"column {column + 1}",
+                "expected times or a sampling rate, found a count of samples; give it (--fs)",
+            )
+        scales = [1.0 / fs_hz]
     rates = [1.0 / (step * scale) for scale in scales if step > 0]
     rate = next((rate for rate in rates if RATES_HZ[0] <= rate <= RATES_HZ[1]), None)
     if rate is None:
