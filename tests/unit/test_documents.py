@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import typer.main
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
+from typer.testing import CliRunner
 
 from ecgstream import alerting, observability
 from ecgstream.cli import app
@@ -74,6 +76,31 @@ def test_a_wrong_command_would_be_seen() -> None:
         check_command(["topics", "create", "--colour"])
 
 
+def every_command(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield words, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from every_command(below, (*words, name))
+
+
+def test_examples_in_the_help_stand_in_lines_of_their_own_and_can_be_called() -> None:
+    n = 0
+    for words, command in every_command(typer.main.get_command(app)):
+        lines = [line.strip() for line in (command.help or "").splitlines()]
+        examples = [line for line in lines if line.startswith("ecgstream ")]
+        if not examples:
+            continue
+        shown = (
+            CliRunner()
+            .invoke(app, [*words, "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
+            .output
+        )
+        for line in examples:
+            assert line in [row.strip() for row in shown.splitlines()], f"{words}: {line}"
+            check_command(shlex.split(re.split(r"\s(?:\||>{1,2})\s", line)[0])[1:])
+            n += 1
+    assert n > 20
+
+
 def test_readme_shows_the_main_commands() -> None:
     shown = {words[0] for words in commands(ROOT / "README.md")}
     assert {"topics", "monitor", "alerting", "schema"} <= shown
@@ -131,6 +158,25 @@ def test_links_lead_to_files() -> None:
     for path in DOCUMENTS:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+            seen += 1
+    assert seen
+
+
+def headings(path: Path) -> set[str]:
+    """The anchors of a document, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+def test_links_lead_to_headings() -> None:
+    seen = 0
+    for path in DOCUMENTS:
+        for target, anchor in re.findall(
+            r"\]\((?!https?:)([^)#]*)#([^)]+)\)", path.read_text(encoding="utf-8")
+        ):
+            assert anchor in headings(path.parent / target if target else path), (
+                f"{path.name}: {target}#{anchor}"
+            )
             seen += 1
     assert seen
 

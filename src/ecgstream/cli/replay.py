@@ -25,8 +25,9 @@ def register(app: typer.Typer) -> None:
         model: Annotated[
             Path | None, typer.Option(help="Model folder (default: the one that ships).")
         ] = None,
-        limits: Annotated[
-            Path | None, typer.Option(help="Alarm table (default: the one that ships).")
+        alarms: Annotated[
+            Path | None,
+            typer.Option("--alarms", "--limits", help="Alarm table (default: the one that ships)."),
         ] = None,
     ) -> None:
         """Analyse a recording without Kafka: the findings and alerts that the live system would give.
@@ -47,7 +48,7 @@ def register(app: typer.Typer) -> None:
 
             recording = read_recording(record, channel, fs)
             analyzer = Analyzer(load_model(model or shipped_model()), 1)
-            table = load_limits(limits)
+            table = load_limits(alarms)
         except ModuleNotFoundError as error:
             _stop(f"replay: {error.name} is missing; install ecgstream[sim]")
         except (RecordingError, ModelError, LimitsError, OSError) as error:

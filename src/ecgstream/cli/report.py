@@ -41,6 +41,8 @@ def register(app: typer.Typer) -> None:
             check_file("--out", out)
             if is_recording(source):
                 name, findings, alerts = _of_recording(source, channel, fs, model, alarms)
+                if not findings:
+                    raise ValueError(f"{source}: expected a second of signal or more")
             elif channel or fs is not None:
                 raise ValueError(f"{source}: no such recording; --channel and --fs are for recordings")
             else:

@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
         Code that publishes samples or subscribes to alerts can be generated from them:
 
             ecgstream schema Chunk > chunk.schema.json
+
             ecgstream schema --asyncapi --yaml > asyncapi.yaml
         """
         import json

@@ -28,9 +28,9 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Serve the on-call console: inbox, alert, device and ward pages, live, in a browser.
 
-        Reads `ecg.alerts`, `ecg.rhythm` and `ecg.acks`; writes `ecg.acks`, `ecg.device-settings` and `ecg.audit`.
-        Further settings, secrets among them, come from the environment (`ECGSTREAM_CONSOLE_*`, see
-        docs/console.md). It listens beyond loopback only with sign-in and TLS:
+        Reads `ecg.alerts`, `ecg.rhythm`, `ecg.acks` and `ecg.device-settings`; writes `ecg.acks`, `ecg.device-settings`
+        and `ecg.audit`. Further settings, secrets among them, come from the environment (`ECGSTREAM_CONSOLE_*`, see
+        docs/configuration.md). It listens beyond loopback only with sign-in and TLS:
 
             ecgstream user anna --role acknowledge >> users
             ecgstream serve --users-file users

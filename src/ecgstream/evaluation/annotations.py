@@ -45,7 +45,7 @@ class Note(NamedTuple):
 
 
 def read_whole(recording: Recording, model: Model) -> Stream:
-    """The recording through front end and network, with its filtered signal."""
+    """The recording through front end and network, with its filtered signal. Raises ValueError where it's shorter than a second."""
     name = recording.name
     source = Source(
         "",
@@ -56,7 +56,10 @@ def read_whole(recording: Recording, model: Model) -> Stream:
         np.asarray(recording.samples, np.int16),
         tuple(recording.missing),
     )
-    return stream_records(model, [source], n_slots=1, keep_signal=True)[0]
+    stream = stream_records(model, [source], n_slots=1, keep_signal=True)[0]
+    if not stream.grades:
+        raise ValueError(f"{name}: expected a second of signal or more, found {recording.duration_s:.2g} s")
+    return stream
 
 
 def rhythm_by_second(stream: Stream, model: Model) -> list[str | None]:
