@@ -2,6 +2,7 @@
 
 import builtins
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,15 @@ def test_a_missing_package_is_one_line_that_names_its_extra(
     monkeypatch.chdir(Path(__file__).parents[2])
     said = refusal(*command)
     assert f"{absent} is missing; install ecgstream[" in said
+
+
+def test_annotate_needs_no_package_for_training(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra `sim` is enough; a record is called as WFDB calls it, whichever of its files is named."""
+    for name in ("tqdm", "torch", "matplotlib", "sklearn"):
+        monkeypatch.setitem(sys.modules, name, None)
+    code, said = run("annotate", str(data / "db" / "r1.dat"), "--out", "notes")
+    assert code == 0, said
+    assert [path.name for path in Path("notes").iterdir()] == ["r1.ecgs"]
 
 
 def test_nothing_is_streamed_for_less_than_no_time() -> None:

@@ -34,29 +34,33 @@ def register(app: typer.Typer) -> None:
             cd mitdb && bxb -r 203 -a atr ../notes/203.ecgs
         """
         try:
-            from tqdm import tqdm
-
             from ecgstream.cli.destinations import check_folder
             from ecgstream.evaluation import annotations
             from ecgstream.model_folder import ModelError, load_model
             from ecgstream.recordings import RecordingError, read_recording
             from ecgstream.shipped import shipped_model
         except ModuleNotFoundError as error:
-            _stop(f"annotate: {error.name} is missing; install ecgstream[train]")
+            _stop(f"annotate: {error.name} is missing; install ecgstream[sim]")
         if not ext.isalpha():
             _stop(f"annotate: --ext: expected letters only, got {ext!r}")
         try:
             check_folder("--out", out)
             loaded = load_model(model or shipped_model())
-            for record in tqdm(records, unit="record", disable=None):
+            for record in records:
                 stream = annotations.read_whole(read_recording(record, channel, fs), loaded)
                 notes = annotations.notes_of(stream, loaded)
-                name = Path(record).name.removesuffix(".mat").removesuffix(".hea").replace(".", "_")
+                name = _name(record)
                 path = annotations.write(notes, name, stream.source.fs_hz, out, ext)
                 beats = sum(note.symbol in "NVSQ" for note in notes)
-                tqdm.write(f"{path}: {beats} beats, {len(notes) - beats} others")
+                typer.echo(f"{path}: {beats} beats, {len(notes) - beats} others")
         except (RecordingError, ModelError, ValueError, OSError) as error:
             _stop(f"annotate: {error}")
+
+
+def _name(record: str) -> str:
+    """A recording's name as an annotation file may have it: without the endings of WFDB's files."""
+    path = Path(record)
+    return (path.stem if path.suffix in {".mat", ".hea", ".dat"} else path.name).replace(".", "_")
 
 
 def _stop(text: str) -> None:

@@ -48,7 +48,9 @@ def register(app: typer.Typer) -> None:
             else:
                 name, findings, alerts = _of_device(source, hours, bootstrap_servers)
             if not findings:
-                raise ValueError(f"{source}: no such file, and no findings of a device of that name")
+                raise ValueError(
+                    f"{source}: no such file, and no findings of a device of that name in the last {hours:g} h"
+                )
             out.write_text(page(name, findings, alerts), encoding="utf-8")
         except ModuleNotFoundError as error:
             _stop(f"report: {error.name} is missing; install ecgstream[sim]")
