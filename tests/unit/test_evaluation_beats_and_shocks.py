@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ecgstream.evaluation import acute, beat_classes, shocks, ventricular
+from ecgstream.evaluation import acute, beat_classes, shocks, statistics, ventricular
 from ecgstream.evaluation.statistics import Estimate
 from evaluation_streams import ACUTE, RHYTHMS, reference, stream
 from fakes import FakeModel
@@ -131,6 +131,25 @@ def test_shock_figures_by_hand() -> None:
     assert vf["goal met"] == "no"
     assert rows["sinus"]["value"] == pytest.approx(49 / 50)
     assert found.worst[0].record == "x"
+
+
+@pytest.mark.parametrize(
+    ("group", "right", "segments", "met"),
+    [
+        ("coarse VF", 190, 200, "yes"),
+        ("coarse VF", 189, 199, "too few"),
+        ("coarse VF", 180, 200, "no"),  # more than 90 % are wanted
+        ("rapid VT", 39, 50, "yes"),
+        ("asystole", 73, 73, "too few"),
+        ("asystole", 60, 73, "no"),
+        ("noise", 100, 100, None),
+    ],
+)
+def test_a_goal_is_met_by_value_bound_and_number_of_segments(
+    group: str, right: int, segments: int, met: str | None
+) -> None:
+    bound = statistics.lower_bound(right, segments)
+    assert shocks.GOALS[group].met(right / segments, bound, segments) == met
 
 
 def test_a_segment_is_decided_by_its_readable_seconds_together() -> None:

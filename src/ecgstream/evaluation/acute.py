@@ -20,8 +20,8 @@ manufacturers report it) and, since segments of one record aren't independent, b
 segment that can't be read gets no decision: it counts as "no shock" in `Se` and `Sp`, its share is shown,
 and `readable` gives the figure without them.
 
-The AHA asks for 200 segments of coarse VF, 50 of rapid VT, 100 of sinus rhythm, 30 of the others and 100 of asystole at least; "goal
-met" doesn't look at that: where there are few, the exact bound tells.
+The AHA asks for 200 segments of coarse VF, 50 of rapid VT, 100 of sinus rhythm, 30 of the others and 100 of asystole at least; a goal
+that is met in fewer is met in "too few".
 
 Departures: VF's amplitude is the median over the segment's seconds of the peak-to-peak voltage of the
 filtered signal. VT's rate is that of the annotated beats where the database has them and else the strongest
@@ -81,7 +81,7 @@ def _group_row(name: str, segments: Sequence[Segment]) -> tuple[Cell, ...]:
         over_patients.low,
         float(1.0 - readable.mean()),
         float(right[readable].mean()) if readable.any() else float("nan"),
-        None if math.isnan(goal.value) else "yes" if value > goal.value and bound >= goal.bound else "no",
+        goal.met(value, bound, len(segments)),
     )
 
 

@@ -24,19 +24,31 @@ FOUND_S = 1.0  # after an R peak the detector has told it
 
 
 class Goal(NamedTuple):
-    """What the AHA wants of a group: a shock or none, how often, and by which lower bound; nan where it is reported only."""
+    """What the AHA wants of a group: a shock or none, how often, by which lower bound, and of how many segments.
+
+    nan where the group is reported only.
+    """
 
     is_shock: bool
     value: float = math.nan
     bound: float = math.nan
+    segments: int = 0
+
+    def met(self, value: float, bound: float, segments: int) -> str | None:
+        """``"yes"``, ``"no"``, ``"too few"`` where it would be met by more segments; None without a goal."""
+        if math.isnan(self.value):
+            return None
+        if value <= self.value or bound < self.bound:
+            return "no"
+        return "yes" if segments >= self.segments else "too few"
 
 
 GOALS = {
-    "coarse VF": Goal(True, 0.90, 0.87),
-    "rapid VT": Goal(True, 0.75, 0.67),
-    "sinus": Goal(False, 0.99, 0.97),
-    "other non-shockable": Goal(False, 0.95, 0.88),
-    "asystole": Goal(False, 0.95, 0.92),
+    "coarse VF": Goal(True, 0.90, 0.87, 200),
+    "rapid VT": Goal(True, 0.75, 0.67, 50),
+    "sinus": Goal(False, 0.99, 0.97, 100),
+    "other non-shockable": Goal(False, 0.95, 0.88, 30),
+    "asystole": Goal(False, 0.95, 0.92, 100),
     "fine VF": Goal(True),
     "slower VT": Goal(True),
     "noise": Goal(False),
