@@ -30,7 +30,7 @@ from ecgstream.kafka import KafkaSettings
 from ecgstream.limits import Limits, LimitsError, for_device
 from ecgstream.messages import Ack, Alert, DeadLetter, DeviceSettings, Finding
 from ecgstream.topics import Topics
-from ecgstream.wall_clock import now_us
+from ecgstream.wall_clock import Breaks, now_us
 
 TICK_S = 1.0
 STALLED_US = 5_000_000
@@ -54,11 +54,12 @@ class Desk:
         self.failed: asyncio.Future[None] | None = None
         self.ready_us = now_us()
         self._due: dict[bytes, int] = {}
+        self._breaks = Breaks(STALLED_US)
         self._locks = [asyncio.Lock() for _ in range(LOCKS)]
         self._limits: dict[bytes, tuple[bytes, tuple[Limits, str]]] = {}
 
-    async def reassigned(self, *_: Any, **__: Any) -> None:
-        """Partitions came or went: who was silent while nobody watched isn't silent yet."""
+    async def begin_anew(self, *_: Any, **__: Any) -> None:
+        """Partitions came or went, or there was a break in time: who was silent while nobody watched isn't silent yet."""
         self._due.clear()
         self._limits.clear()
         self.ready_us = now_us()
@@ -153,18 +154,20 @@ class Desk:
 
     async def tick(self) -> None:
         """Let time pass for every device of this process that has something due."""
+        now = now_us()
+        if self._breaks.between(now):
+            log.warning("the clock was set, or all stood still: nobody was silent meanwhile")
+            await self.begin_anew()
         if self.app.rebalancing or self.app.unassigned or self.app.tables.recovery.in_recovery:  # type: ignore[attr-defined]
             return
-        now = now_us()
         mine = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self.topics.rhythm}
         owned = [key for key in self.devices if self.partition_of(key) in mine]
         DEVICES.set(len(owned))
         for key in owned:
             if self._due.get(key, 0) <= now:
-                begun_us = now_us()
                 await self._tick_of(key)
-                if now_us() - begun_us > STALLED_US:  # the broker was away, and nobody could be heard
-                    self.ready_us = now_us()
+                if self._breaks.between(now_us()):  # the broker was away, and nobody could be heard
+                    await self.begin_anew()
                     return
 
     async def _tick_of(self, key: bytes) -> None:
@@ -196,6 +199,7 @@ class Desk:
             stored = self.devices.get(key)
             with our_own_code():  # `state` is a copy
                 state = msgspec.msgpack.decode(stored, type=State) if stored else State(device_id)
+                watch.on_clock(state, now_us())
                 state.seen_at_us = max(state.seen_at_us, self.ready_us)
                 held_back = dict(state.counts)
                 limits, refused = self._limits_of(key)
@@ -281,7 +285,7 @@ def build(settings: KafkaSettings, limits: Limits, partitions: int, folder: str)
             faust_app.agent(desk.take, act)
         )
     app.timer(interval=TICK_S)(desk.tick)
-    app.on_partitions_assigned.connect(desk.reassigned, weak=False)
+    app.on_partitions_assigned.connect(desk.begin_anew, weak=False)
     return app, desk
 
 

@@ -9,7 +9,7 @@ anybody must say so where it still can. A record's offset is committed after tha
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -117,15 +117,36 @@ async def run(
         started(AIOKafkaConsumer, topics.alerts, **reading) as consumer,
         started(AIOKafkaProducer, **options, acks="all") as producer,
     ):
+        read_out_s: dict[TopicPartition, float] = {}
         while not stop.is_set():
             got = await consumer.getmany(timeout_ms=500, max_records=MAX_RECORDS)
+            await _note_read_out(consumer, got.keys(), read_out_s)
             for partition, records in got.items():
                 for record in records:
                     if stop.is_set():
                         return  # what wasn't taken isn't committed
-                    was_told = await _take(record, services, least, producer, topics)
+                    age_s = _age_s(record, read_out_s.get(partition))
+                    was_told = await _take(record, services, least, producer, topics, age_s)
                     if (was_told or record is records[-1]) and not await _commit(consumer, partition, record):
                         break
+
+
+async def _note_read_out(
+    consumer: AIOKafkaConsumer, given: Set[TopicPartition], read_out_s: dict[TopicPartition, float]
+) -> None:
+    """Note by the monotonic clock when each partition was read to its end: what it gives later has come since."""
+    for partition in consumer.assignment() - given:
+        try:
+            if await consumer.position(partition) == consumer.highwater(partition):
+                read_out_s[partition] = time.monotonic()
+        except IllegalStateError:
+            continue  # somebody else's by now
+
+
+def _age_s(record: ConsumerRecord[Any, Any], read_out_s: float | None) -> float:
+    """How old a record is at most: by its time stamp, whose clock may be set wrong, or by when there was none yet."""
+    by_stamp_s: float = now_us() / 1e6 - record.timestamp / 1e3
+    return by_stamp_s if read_out_s is None else min(by_stamp_s, time.monotonic() - read_out_s)
 
 
 async def _commit(
@@ -146,6 +167,7 @@ async def _take(
     least: Priority,
     producer: AIOKafkaProducer,
     topics: Topics,
+    age_s: float,
 ) -> bool:
     """Tell of an alert that is to be told; gives whether it was, or its failure."""
     try:
@@ -155,7 +177,6 @@ async def _take(
         return False
     if not is_told(alert, least):
         return False
-    age_s = now_us() / 1e6 - record.timestamp / 1e3
     if age_s > TOO_OLD_S:
         log.warning("%s: not sent, published %.0f s ago", alert.alert_id, age_s)
         return False

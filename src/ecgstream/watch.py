@@ -99,6 +99,13 @@ def on_tick(state: State, limits: Limits, now_us: int) -> list[Alert]:
     return out
 
 
+def on_clock(state: State, now_us: int) -> None:
+    """What the shell's clock noted as later than now counts as of now: it was set back, and nobody is to wait until it is there again."""
+    state.seen_at_us = min(state.seen_at_us, now_us)
+    for live in state.alerts.values():
+        live.alarmed_at_us = min(live.alarmed_at_us, now_us)
+
+
 def on_ack(state: State, ack: Ack) -> list[Alert]:
     """Take an answer; one to an alert that isn't known (any more) is counted."""
     for live in state.alerts.values():

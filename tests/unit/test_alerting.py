@@ -5,14 +5,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from typer.testing import CliRunner
 
 from ecgstream import alerting, faust_app, logs
 from ecgstream.cli import app
+from ecgstream.device_state import State
 from ecgstream.kafka import load_settings
 from ecgstream.limits import load_limits
+from ecgstream.messages import Alert
 from ecgstream.topics import Topics, TopicsMismatch
 
 
@@ -41,6 +44,48 @@ async def test_nobody_is_called_silent_for_the_time_that_the_broker_was_away(
     assert desk.ready_us == clock.us, "and counts as heard now"
     await desk.tick()
     assert len(ticked) == 5
+
+
+@pytest.mark.parametrize("step_s", [3600, -3600])
+async def test_a_clock_that_is_set_makes_nobody_silent_and_hides_nobody_s_silence(
+    step_s: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(us=10**15)
+    monkeypatch.setattr(alerting, "now_us", lambda: clock.us)
+    _, desk = alerting.build(load_settings({}), load_limits(), 1, str(tmp_path))
+    here = SimpleNamespace(topic=desk.topics.rhythm, partition=0)
+    desk.app = SimpleNamespace(  # type: ignore[assignment]
+        rebalancing=False,
+        unassigned=False,
+        tables=SimpleNamespace(recovery=SimpleNamespace(in_recovery=False)),
+        assignor=SimpleNamespace(assigned_actives=lambda: [here]),
+    )
+    state = State("a", session="s", window=60, end_us=clock.us, seen_at_us=clock.us)
+    desk.devices = {b"a": msgspec.msgpack.encode(state)}  # type: ignore[assignment]
+    told: list[tuple[int, str]] = []
+
+    async def publish(_: bytes, alert: Alert) -> None:
+        told.append((clock.us, alert.kind))
+
+    async def known(_: object) -> None:
+        pass
+
+    monkeypatch.setattr(desk, "_publish", publish)
+    monkeypatch.setattr(faust_app, "changelogs_known", known)
+
+    async def pass_s(seconds: int) -> None:
+        for _ in range(seconds):
+            clock.us += 1_000_000
+            await desk.tick()
+
+    await pass_s(5)
+    clock.us += step_s * 1_000_000
+    set_us = clock.us
+    await pass_s(29)
+    assert told == []
+    await pass_s(30)
+    assert [kind for _, kind in told] == ["signal-lost"]
+    assert told[0][0] - set_us <= 45 * 1_000_000
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from clinical import ORGANISED, at, beats, finding, stream, unreadable
 from ecgstream.device_state import State
 from ecgstream.limits import Limits, for_device, load_limits
 from ecgstream.messages import Ack, Alert, AlertState, DeviceSettings, Finding, KindSettings, Reason, Snooze
-from ecgstream.watch import on_ack, on_finding, on_settings, on_snooze, on_tick, over_findings
+from ecgstream.watch import on_ack, on_clock, on_finding, on_settings, on_snooze, on_tick, over_findings
 
 LIMITS = load_limits()
 VT = beats(("N", 0.8, 50), ("V", 0.35, 20), ("N", 0.8, 200))  # 40.4 s to 47 s
@@ -119,6 +119,16 @@ def test_what_nobody_answers_escalates_also_when_the_device_is_silent() -> None:
     assert states(of(out, "signal-lost"))[0] == "raised"
     ended = [a for a in vt if a.end_us is not None]
     assert ended[0].evidence["outcome"] == "unreadable"  # open events don't hang when the device is gone
+
+
+def test_what_nobody_answers_escalates_also_when_the_clock_is_set_back() -> None:
+    state = State("chest-7")
+    (raised,) = watch(state, stream(VT, 45))[:1]
+    now_us, back_us = state.alerts["vt"].alarmed_at_us, 3600 * 1_000_000
+    on_clock(state, now_us - back_us)
+    after_us = round(1e6 * (LIMITS.kinds["vt"].escalate_after_s or 0))
+    told = of(on_tick(state, LIMITS, now_us - back_us + after_us), "vt")
+    assert [a.alert_id for a in told if a.state is AlertState.ESCALATED] == [raised.alert_id]
 
 
 def test_an_answered_alert_does_not_escalate() -> None:

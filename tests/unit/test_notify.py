@@ -97,14 +97,28 @@ def test_without_a_broker_it_ends_so_that_it_is_started_again(tmp_path: Path) ->
 class Alerts:
     """A consumer that gives the same alert in each of three partitions, all at once."""
 
-    def __init__(self, refuses: int | None = None) -> None:
+    def __init__(
+        self, refuses: int | None = None, *, stamped_s_ago: float = 0.0, at_once: bool = True
+    ) -> None:
         self.committed: list[tuple[int, int]] = []
-        self._refuses = refuses
+        self._refuses, self._stamped_s_ago, self._has_come = refuses, stamped_s_ago, at_once
 
     async def getmany(self, **_: Any) -> dict[TopicPartition, list[Any]]:
-        value = encode(raised(), JSON)
-        record = SimpleNamespace(value=value, timestamp=time.time() * 1e3, offset=7, key=b"chest-7")
+        has_come, self._has_come = self._has_come, True
+        if not has_come:
+            return {}
+        value, stamp_ms = encode(raised(), JSON), (time.time() - self._stamped_s_ago) * 1e3
+        record = SimpleNamespace(value=value, timestamp=stamp_ms, offset=7, key=b"chest-7")
         return {TopicPartition("ecg.alerts", k): [record] for k in range(3)}
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition("ecg.alerts", k) for k in range(3)}
+
+    async def position(self, _: TopicPartition) -> int:
+        return 7
+
+    def highwater(self, _: TopicPartition) -> int:
+        return 7
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         (partition, offset), *more = [(tp.partition, at) for tp, at in offsets.items()]
@@ -154,3 +168,35 @@ async def test_a_partition_that_changed_hands_ends_nothing(monkeypatch: pytest.M
     consumer = Alerts(refuses=0)
     assert await told(monkeypatch, consumer, asyncio.Event.set) == 2
     assert consumer.committed == [(1, 8)]
+
+
+@pytest.mark.parametrize("by_h", [-1, 1])
+async def test_whose_clock_is_an_hour_off_is_told_all_the_same(
+    by_h: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = Alerts(stamped_s_ago=3600 * by_h, at_once=False)
+    assert await told(monkeypatch, consumer, asyncio.Event.set) == 2
+
+
+async def test_what_waited_while_nobody_ran_is_not_told_when_it_is_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer, stop = Alerts(stamped_s_ago=3600), asyncio.Event()
+
+    async def commit(_: object) -> None:
+        stop.set()
+
+    monkeypatch.setattr(consumer, "commit", commit)
+    pages: list[str] = []
+
+    async def page(title: str, text: str, priority: Priority) -> bool:
+        pages.append(title)
+        return True
+
+    @asynccontextmanager
+    async def started(kind: type, *_: str, **__: Any) -> AsyncIterator[Any]:
+        yield consumer if kind is AIOKafkaConsumer else None
+
+    monkeypatch.setattr(notify, "started", started)
+    await notify.run(load_settings({}), [page], Priority.HIGH, stop)
+    assert pages == []
