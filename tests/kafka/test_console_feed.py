@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from console_ward import acknowledged, alert, finding
+from ecgstream.brokers import Broker
 from ecgstream.codec import JSON, MSGPACK, decode, encode
 from ecgstream.console.audit import AuditEntry
 from ecgstream.console.desk import Desk
@@ -17,6 +19,7 @@ from ecgstream.console.feed import FeedLost, KafkaFeed
 from ecgstream.console.live import Live
 from ecgstream.console.store import Store
 from ecgstream.console.ward import Ward
+from ecgstream.kafka import disconnect
 from ecgstream.messages import Ack, Alert, DeviceSettings, Finding, Snooze
 from ecgstream.topics import Topics, create
 from streams import publish_odd_headers
@@ -48,6 +51,23 @@ async def started(servers: str) -> AsyncIterator[AIOKafkaProducer]:
         yield producer
     finally:
         await producer.stop()
+
+
+@pytest.mark.embedded
+async def test_a_reader_can_be_closed_while_it_waits_to_ask_a_broker_again_that_is_gone(
+    tmp_path: Path, topic_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker, topics = Broker("tansu", tmp_path), Topics(topic_prefix)
+    await asyncio.to_thread(broker.start)
+    try:
+        options = {"bootstrap_servers": broker.bootstrap_servers}
+        await create(options, topics, 1)
+        consumer = AIOKafkaConsumer(topics.alerts, **options, retry_backoff_ms=60_000)
+        await consumer.start()
+    finally:
+        broker.kill()
+    await until(lambda: "Failed fetch messages" in caplog.text, "the reader asks in vain")
+    await asyncio.wait_for(disconnect(consumer), 10)
 
 
 async def send(servers: str, records: list[tuple[str, Any, str]]) -> None:

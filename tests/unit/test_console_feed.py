@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError, TopicAuthorizationFailedError
 
 from ecgstream.console import feed as feeds
+from ecgstream.console.app import _watched
 from ecgstream.console.desk import Desk
 from ecgstream.console.feed import FeedLost, KafkaFeed, Unconfirmed
 from ecgstream.console.live import Live
@@ -115,3 +116,27 @@ async def test_a_feed_that_begins_anew_is_not_caught_up_until_it_has_read_what_c
     await until_live(feed, caught_up=True)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_task_of_the_console_that_ends_by_another_s_cancelling_is_told() -> None:
+    n_failed = 0
+
+    def on_failure() -> None:
+        nonlocal n_failed
+        n_failed += 1
+
+    async def is_cancelled_from_below() -> None:
+        raise asyncio.CancelledError
+
+    await _watched(is_cancelled_from_below, on_failure)
+    assert n_failed == 1
+
+    async def goes_on() -> None:
+        await asyncio.Event().wait()
+
+    ours = asyncio.create_task(_watched(goes_on, on_failure))
+    await asyncio.sleep(0)
+    ours.cancel()
+    await asyncio.gather(ours, return_exceptions=True)
+    assert ours.cancelled()
+    assert n_failed == 1

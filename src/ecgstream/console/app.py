@@ -163,10 +163,14 @@ async def _write_audit(audit: Audit, feed: Feed) -> None:
 
 
 async def _watched(work: Callable[[], Awaitable[None]], on_failure: Callable[[], None] | None) -> None:
-    """Run a task for good; one that dies is our bug: say so and let the process end."""
+    """Run a task for good; one that ends otherwise than by our own cancelling is our bug: say so and let the process end."""
+    task = asyncio.current_task()
+    assert task is not None
     try:
         await work()
-    except Exception:
+    except (Exception, asyncio.CancelledError):
+        if task.cancelling():
+            raise
         log.exception("a task of the console died")
         if on_failure is None:
             raise

@@ -24,6 +24,7 @@ from ecgstream.around import Around
 from ecgstream.codec import JSON, MSGPACK, InvalidRecord, decode, decode_answer, encode
 from ecgstream.console.audit import AuditEntry
 from ecgstream.console.desk import Desk
+from ecgstream.kafka import disconnect
 from ecgstream.letters import UNREADABLE, field_at_fault, place
 from ecgstream.messages import Ack, Alert, DeadLetter, DeviceSettings, Finding, Snooze
 from ecgstream.topics import Topics
@@ -132,14 +133,14 @@ class KafkaFeed:
             producer = AIOKafkaProducer(
                 **self._options, acks="all", request_timeout_ms=int(SEND_TIMEOUT_S * 1000)
             )
-            stack.push_async_callback(producer.stop)
+            stack.push_async_callback(disconnect, producer)
             await producer.start()
             read = (self._topics.alerts, self._topics.acks, self._topics.device_settings, self._topics.rhythm)
             consumer = AIOKafkaConsumer(
                 *read, **self._options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest",
                 request_timeout_ms=int(SEND_TIMEOUT_S * 1000), metadata_max_age_ms=30_000,
             )  # fmt: skip
-            stack.push_async_callback(consumer.stop)
+            stack.push_async_callback(disconnect, consumer)
             await consumer.start()
             ends = await self._begin(consumer)
             self._producer = producer
