@@ -128,8 +128,11 @@ STANDING = frozenset({State.OPEN, State.CLOSING, State.BLIND})
 OUTCOME = {Input.CLEARED: "ended", Input.LOST: "unreadable", Input.OVER: "session over"}
 
 
-class Episode(Struct):
-    """One kind of event of one device. `told_us` outlives the event: what lies before it has been told."""
+class Episode(Struct, omit_defaults=True):
+    """One kind of event of one device. `told_us` outlives the event: what lies before it has been told.
+
+    Stored with each finding, and quiet for most kinds of most devices: so what is as at the start is left out.
+    """
 
     state: State = State.QUIET
     since_us: int = 0

@@ -21,6 +21,7 @@ VISIBLE_TRIES = 100
 VISIBLE_PAUSE_S = 0.1
 AT_LEAST = ("retention.ms", "max.message.bytes")  # more than ours is an operator's own choice
 NO_END = -1  # as a retention
+UNJUDGED = ("segment.bytes",)  # it promises nothing: topics that stand may have any other
 
 _CONFIGURATION: dict[str, dict[str, str]] = {
     # The broker's own clock decides when a device is silent: a gateway's wrong clock must not evict its neighbours.
@@ -33,7 +34,11 @@ _CONFIGURATION: dict[str, dict[str, str]] = {
     "device-settings": {"cleanup.policy": "compact"},
     "audit": {"retention.ms": str(400 * DAY_MS)},
     # Faust could make those, too, but would go on before every broker knows of them, and then fail.
-    **{f"alerting-{table}-changelog": {"cleanup.policy": "compact"} for table in TABLES},
+    # A segment that is written to isn't compacted, and is read whole by who takes the tables over: Kafka's own of 1 GiB would be long.
+    **{
+        f"alerting-{table}-changelog": {"cleanup.policy": "compact", "segment.bytes": str(32 * 1024 * 1024)}
+        for table in TABLES
+    },
 }
 
 
@@ -130,7 +135,7 @@ def broken_promises(found: Mapping[str, str], ours: Mapping[str, str]) -> list[s
     return [
         f"{setting} is {found[setting]}, expected {value}{' or more' if setting in AT_LEAST else ''}"
         for setting, value in promised.items()
-        if setting in found and not _keeps(setting, found[setting], value)
+        if setting in found and setting not in UNJUDGED and not _keeps(setting, found[setting], value)
     ]
 
 

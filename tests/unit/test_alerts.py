@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pytest
 
 from clinical import ORGANISED, at, beats, finding, stream, unreadable
@@ -307,3 +308,12 @@ def test_clock_fault_and_lag_are_technical_alerts() -> None:
     ]
     assert (lagged[0].kind, lagged[0].state) == ("lagging", "raised")
     assert {a.kind for a in lagged} == {"lagging"}
+
+
+def test_a_quiet_device_takes_little_of_the_changelog() -> None:
+    state = State("chest-7")
+    assert watch(state, stream(beats(("N", 0.8, 100)), 60)) == []
+    assert len(state.episodes) > 20
+    stored = msgspec.msgpack.encode(state)
+    assert len(stored) < 1000, "it is written with each finding"
+    assert msgspec.msgpack.decode(stored, type=State) == state

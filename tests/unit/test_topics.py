@@ -90,6 +90,7 @@ def test_our_own_settings_keep_what_they_promise(name: str) -> None:
         ("samples", {"retention.ms": "604800001"}, []),
         ("samples", {"retention.ms": "-1"}, []),
         ("device-settings", {"retention.ms": "1"}, []),
+        ("alerting-devices-changelog", {"segment.bytes": "1073741824"}, []),
         ("dead-letters", {"max.message.bytes": "8000000"}, []),
     ],
 )
