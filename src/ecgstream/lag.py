@@ -1,13 +1,16 @@
 """How far a monitor is behind, asked of the broker beside the work: a fetch that is stuck can't tell."""
 
 import asyncio
+from collections.abc import Mapping
 
-from aiokafka import AIOKafkaConsumer
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from ecgstream.observability import LAG_RECORDS, Progress
 
 EVERY_S = 5.0
+log = structlog.get_logger("monitor")
 
 
 async def watch(consumer: AIOKafkaConsumer, progress: Progress) -> None:
@@ -25,3 +28,15 @@ async def watch(consumer: AIOKafkaConsumer, progress: Progress) -> None:
         for tp, n_records in behind.items():
             LAG_RECORDS.labels(tp.topic, str(tp.partition)).set(max(0, n_records))
         progress.waiting(behind)
+
+
+async def tell_lost(consumer: AIOKafkaConsumer, committed: Mapping[TopicPartition, int]) -> None:
+    """Log what was deleted unread, since nobody ran for longer than the topic retains: the client would go on without a word."""
+    try:
+        begin = await consumer.beginning_offsets(list(committed)) if committed else {}
+    except KafkaError as error:  # no reason to end: reading will tell
+        log.warning("not known whether records were deleted unread", error=str(error))
+        return
+    for tp, offset in committed.items():
+        if begin[tp] > offset:
+            log.error("deleted unread", at=f"{tp.topic}[{tp.partition}]@{offset}", records=begin[tp] - offset)

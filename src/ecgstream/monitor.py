@@ -165,7 +165,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             for tp in assigned:
                 self._forget(tp)
             try:
-                await self._parking.take_over(assigned)
+                await lag.tell_lost(self._consumer, await self._parking.take_over(assigned))
             except Exception as error:  # aiokafka would log it and go on, with partitions that nobody works
                 self._not_assigned = error
                 return

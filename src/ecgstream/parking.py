@@ -78,11 +78,11 @@ class Parking:
         self._notes: dict[TopicPartition, Note] = {}
         self._committed: dict[TopicPartition, int] = {}  # or, before any commit, the first offset read
 
-    async def take_over(self, partitions: Sequence[TopicPartition]) -> None:
-        """Read the notes of partitions that were given to this process."""
+    async def take_over(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """Read the notes of partitions that were given to this process; gives what is committed of them."""
         self.detour.end()
         if not partitions:
-            return
+            return {}
         async with administration(self._client) as admin:
             stored = await admin.list_consumer_group_offsets(self._group_id, partitions=list(partitions))
         for tp in partitions:
@@ -90,6 +90,7 @@ class Parking:
             self._notes[tp] = read_note(found.metadata if found else None)
             if found is not None and found.offset >= 0:
                 self._committed[tp] = found.offset
+        return {tp: self._committed[tp] for tp in partitions if tp in self._committed}
 
     def forget(self, tp: TopicPartition) -> None:
         """Forget a partition that somebody else has now."""

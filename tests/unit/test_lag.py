@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
+from structlog.testing import capture_logs
 
 from ecgstream import lag, monitor, observability
 from ecgstream.observability import LAG_RECORDS, LAG_SECONDS, Progress, served
@@ -158,3 +159,17 @@ async def test_what_waits_is_asked_of_the_broker_and_asked_again_when_that_fails
         finally:
             task.cancel()
     assert LAG_RECORDS.labels("ecg.samples", "2")._value.get() == 3
+
+
+async def test_what_was_deleted_before_it_was_read_is_told() -> None:
+    class Consumer:
+        async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+            return dict.fromkeys(partitions, 700)
+
+    consumer: Any = Consumer()
+    with capture_logs() as said:
+        await lag.tell_lost(consumer, {TP: 280, TopicPartition("ecg.samples", 3): 700})
+        await lag.tell_lost(consumer, {})
+    assert [(line["event"], line["at"], line["records"]) for line in said] == [
+        ("deleted unread", "ecg.samples[2]@280", 420)
+    ]
