@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -57,6 +58,7 @@ async def started(servers: str) -> AsyncIterator[AIOKafkaProducer]:
 async def test_a_reader_can_be_closed_while_it_waits_to_ask_a_broker_again_that_is_gone(
     tmp_path: Path, topic_prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.ERROR, logger="aiokafka")
     broker, topics = Broker("tansu", tmp_path), Topics(topic_prefix)
     await asyncio.to_thread(broker.start)
     try:
@@ -64,6 +66,7 @@ async def test_a_reader_can_be_closed_while_it_waits_to_ask_a_broker_again_that_
         await create(options, topics, 1)
         consumer = AIOKafkaConsumer(topics.alerts, **options, retry_backoff_ms=60_000)
         await consumer.start()
+        await consumer.getmany(timeout_ms=1000)  # it fetches by now
     finally:
         broker.kill()
     await until(lambda: "Failed fetch messages" in caplog.text, "the reader asks in vain")
