@@ -5,13 +5,14 @@ EXTRAS ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV ?= $(or $(shell command -v uv),.tools/bin/uv)
 BIN := .venv/bin
-PYTEST := $(BIN)/pytest $(PYTEST_ARGS)
+# Two processes share the files of tests, the long ones first; PYTEST_ARGS=-n0 leaves them to one, as --pdb needs.
+SHARED := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test_stamp := .venv/.stamp-$(subst $() ,-,$(strip test $(EXTRAS)))
 sync = $(UV) sync --quiet --frozen --inexact $(foreach extra,$(1),--extra $(extra)) && touch $@
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults check format bench lock image clean
+.PHONY: help setup demo kernels test test-faults check format bench lock image clean
 
 help:  ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,11 +22,14 @@ setup: $(test_stamp)  ## Build the environment for work on the code in .venv
 demo: .venv/.stamp-demo  ## Run it all on this machine: broker, monitor, alerting, a real recording, its alerts
 	$(BIN)/ecgstream demo $(DEMO_ARGS)
 
-test: $(test_stamp)  ## Run the tests (ECGSTREAM_DATA=folder adds those on recordings)
-	$(PYTEST) -m "brief or not faults"
+kernels: $(test_stamp)  ## Compile what is compiled at the first use, for processes that start together would each do it
+	$(BIN)/python -c "from ecgstream.replay import warm_up; warm_up()"
+
+test: kernels  ## Run the tests (ECGSTREAM_DATA=folder adds those on recordings)
+	$(BIN)/pytest $(SHARED) $(PYTEST_ARGS) -m "brief or not faults"
 
 test-faults: $(test_stamp)  ## Run the tests that kill and restart processes
-	$(PYTEST) -m faults
+	$(BIN)/pytest $(PYTEST_ARGS) -m faults
 
 check: $(test_stamp)  ## Lint, formatting, types, lock file
 	$(BIN)/ruff check --no-cache .
