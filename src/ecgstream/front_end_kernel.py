@@ -3,6 +3,8 @@
 An item is a piece of one slot's samples or the end of its session. Signal goes through the stages in parts that reach no further
 than a second's end, and a block is written as soon as the band-pass filter completes it; what is known then depends on the
 samples alone, so neither cutting nor batching changes anything.
+
+No call has True or False for an argument: numba would compile what is called, and all that it calls, once for each.
 """
 
 import numba as nb
@@ -114,7 +116,8 @@ def _begin_run(item, s, states, outputs, counts):  # type: ignore[no-untyped-def
     slot.run_first = resamplers[s].n_out
     first_block = slot.run_first // BLOCK
     for _ in range(min(MAX_GAP_BLOCKS, first_block - slot.next_block)):
-        _emit(s, slot, detectors[s], others[s], gates[s], outputs, counts, True)
+        is_gap = slot.next_block < first_block
+        _emit(s, slot, detectors[s], others[s], gates[s], outputs, counts, is_gap)
     slot.next_block = max(slot.next_block, first_block)
     slot.expected = item.first_sample
     filtering.start(filters[s], slot.run_first)
@@ -155,10 +158,10 @@ def _samples(s, table, x, is_end, kernels, states, outputs, counts):  # type: ig
     done = 0
     while done < n:
         size = min(n - done, BLOCK - (at + done) % BLOCK)
-        _part(s, resampled[done : done + size], False, kernels, states, outputs, counts)
+        _part(s, resampled[done : done + size], done == n, kernels, states, outputs, counts)
         done += size
     if is_end:
-        _part(s, resampled[:0], True, kernels, states, outputs, counts)
+        _part(s, resampled[:0], done == n, kernels, states, outputs, counts)
         slot.running = False
 
 
@@ -172,9 +175,9 @@ def feed(items, samples, tables, kernels, states, outputs):  # type: ignore[no-u
         slot = states[0][s]
         size = resampling.PHASES * item.table_width
         table = tables[item.table_at : item.table_at + size].reshape((resampling.PHASES, item.table_width))
-        is_gap = item.first_sample != slot.expected
-        if slot.running and (item.finish or is_gap):
-            _samples(s, table, nothing, True, kernels, states, outputs, counts)
+        is_end = item.finish or item.first_sample != slot.expected
+        if slot.running and is_end:
+            _samples(s, table, nothing, is_end, kernels, states, outputs, counts)
         if item.finish:
             continue
         if not slot.running:
@@ -190,5 +193,5 @@ def feed(items, samples, tables, kernels, states, outputs):  # type: ignore[no-u
             x = np.empty(raw.size, np.float32)
             for i in range(raw.size):
                 x[i] = np.float32(raw[i] * item.uv_per_lsb)
-            _samples(s, table, x, False, kernels, states, outputs, counts)
+            _samples(s, table, x, item.finish, kernels, states, outputs, counts)
     return counts[0]

@@ -49,7 +49,8 @@ def _measure_beats(
             line, first = held[slot, second % held.shape[1]], second * FS_HZ
             for j in range(max(start, first), min(end, first + FS_HZ)):
                 around[j - start] = line[j - first]
-        n, own = 0, -1
+        own: Any = np.int64(-1)  # of a literal -1, `measure_beat` would be compiled, too
+        n = 0
         for k in range(n_peaks[slot]):
             if start <= peaks[slot, k] < at + one_beat.NEIGHBOURS_S * FS_HZ:
                 own = n if peaks[slot, k] == positions[i] else own
