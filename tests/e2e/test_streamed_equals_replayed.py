@@ -1,10 +1,12 @@
 """A recording streamed through Kafka gives, finding for finding, what its offline replay gives: with the shipped model."""
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ecgstream.analysis import Analyzer
 from ecgstream.messages import Finding
@@ -13,7 +15,7 @@ from ecgstream.monitor import Monitor, MonitorOptions
 from ecgstream.recordings import Recording, read_recording, toy_recording
 from ecgstream.replay import chunks, replay
 from ecgstream.shipped import shipped_model
-from ecgstream.topics import Topics
+from ecgstream.topics import Topics, create
 from logs import chunk
 from streams import Raw, findings_until, publish, raw
 
@@ -75,22 +77,43 @@ async def test_the_toy_recording_streamed_equals_its_replay(bootstrap_servers: s
     check(await streamed(bootstrap_servers, topics, model, recordings, len(expected)), expected)
 
 
-@pytest.mark.data
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-async def test_three_records_as_ten_devices_streamed_equal_their_replay(
-    bootstrap_servers: str, topics: Topics, data_folder: Path
-) -> None:
-    model = load_model(shipped_model())
+@pytest.fixture(scope="module")
+def records(data_folder: Path) -> list[Recording]:
+    """Three records of MIT-BIH."""
     folder = data_folder / "mitdb"
     present = [name for name in RECORDS if (folder / f"{name}.hea").is_file()]
     if len(present) < 3:
         present = sorted(path.stem for path in folder.glob("*.hea"))[:3]
-    recordings = {f"ten-{k}": read_recording(folder / present[k % 3]) for k in range(DEVICES)}
-    alone = {name: findings_of(read_recording(folder / name), model, name) for name in present}
-    expected = [
-        Finding(**{**{f: getattr(finding, f) for f in finding.__struct_fields__}, "device_id": f"ten-{k}"})
-        for k in range(DEVICES)
-        for finding in alone[present[k % 3]]
-    ]
-    check(await streamed(bootstrap_servers, topics, model, recordings, len(expected)), expected)
+    return [read_recording(folder / name) for name in present]
+
+
+async def as_ten_devices(servers: str, prefix: str, records: list[Recording]) -> None:
+    """Stream the records by turns, each as three or four devices, and look at what comes of it."""
+    topics = Topics(prefix)
+    await create({"bootstrap_servers": servers}, topics, 4)
+    model = load_model(shipped_model())
+    recordings = {f"ten-{k}": records[k % 3] for k in range(DEVICES)}
+    alone = [findings_of(record, model, "alone") for record in records]
+    expected = [replace(f, device_id=f"ten-{k}") for k in range(DEVICES) for f in alone[k % 3]]
+    check(await streamed(servers, topics, model, recordings, len(expected)), expected)
+
+
+@pytest.mark.kafka
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_three_records_as_ten_devices_streamed_equal_their_replay(
+    apache_servers: str, topic_prefix: str, records: list[Recording]
+) -> None:
+    await as_ten_devices(apache_servers, topic_prefix, records)
+
+
+@pytest.mark.embedded
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_so_do_ten_minutes_of_each_through_the_embedded_broker(
+    embedded_servers: str, topic_prefix: str, records: list[Recording]
+) -> None:
+    cut = [dataclasses.replace(r, samples=r.samples[: round(600 * r.fs_hz)]) for r in records]
+    await as_ten_devices(embedded_servers, topic_prefix, cut)
