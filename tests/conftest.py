@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ecgstream.brokers import Broker, BrokerKind, BrokerUnavailable
+from brokers_here import start_or_skip
+from ecgstream.brokers import Broker, BrokerKind
 from ecgstream.topics import Topics, create
 
 PARTITIONS = 4
@@ -41,10 +42,7 @@ def data_folder() -> Path:
 def _running(kind: BrokerKind) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="ecgstream-test-", ignore_cleanup_errors=True) as folder:
         broker = Broker(kind, Path(folder))
-        try:
-            broker.start()
-        except BrokerUnavailable as error:
-            pytest.skip(str(error))
+        start_or_skip(broker)
         try:
             yield broker.bootstrap_servers
         finally:

@@ -28,6 +28,7 @@ KAFKA_VERSION = "4.1.1"
 CLUSTER_ID = "ecgstreamEmbeddedBroke"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
+PORT_TRIES = 3
 HOST = "127.0.0.1"
 
 _POM = f"""<project><modelVersion>4.0.0</modelVersion>
@@ -129,10 +130,24 @@ class Broker:
         return f"{HOST}:{self.ports[listener]}"
 
     def start(self) -> None:
-        """Start, and return once requests are answered; raises `BrokerUnavailable` with the log's end when not."""
-        if not self.ports:
-            names = ["PLAINTEXT", "CONTROLLER", *self.listeners]
+        """Start, and return once requests are answered; raises `BrokerUnavailable` with the log's end when not.
+
+        The first time it chooses its ports, anew where one was taken before the broker had it.
+        """
+        if self.ports:
+            self._start()
+            return
+        names = ["PLAINTEXT", "CONTROLLER", *self.listeners]
+        for tries_left in reversed(range(PORT_TRIES)):
             self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+            try:
+                self._start()
+                return
+            except BrokerUnavailable:
+                if not tries_left or all(map(is_free, self.ports.values())):
+                    raise
+
+    def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "broker.log").open("ab") as log:
             command = self._tansu() if self.kind == "tansu" else self._apache(log)
@@ -248,6 +263,16 @@ def answers(host: str, port: int) -> bool:
             return len(connection.recv(4)) == 4
     except OSError:
         return False
+
+
+def is_free(port: int) -> bool:
+    """Whether a TCP port can be had now."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def free_ports(count: int) -> Sequence[int]:

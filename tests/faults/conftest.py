@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from brokers_here import start_or_skip
 from ecgstream.analysis import Analyzer
-from ecgstream.brokers import Broker, BrokerUnavailable
+from ecgstream.brokers import Broker
 from ecgstream.model_folder import Model, load_model
 from ecgstream.recordings import Recording
 from ecgstream.replay import replay
@@ -46,10 +47,7 @@ def broker() -> Iterator[Broker]:
     """An Apache Kafka of the test's own, to stop, kill and freeze."""
     with tempfile.TemporaryDirectory(prefix="ecgstream-test-", ignore_cleanup_errors=True) as folder:
         own = Broker("apache", Path(folder))
-        try:
-            own.start()
-        except BrokerUnavailable as error:
-            pytest.skip(str(error))
+        start_or_skip(own)
         try:
             yield own
         finally:

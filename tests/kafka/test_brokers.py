@@ -1,6 +1,7 @@
 """Brokers of demos and tests, and the topics made on them."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from brokers_here import start_or_skip
 from ecgstream import brokers
 from ecgstream.brokers import Broker, BrokerUnavailable, embedded_broker
 from ecgstream.topics import Topics, TopicsMismatch, create
@@ -68,10 +70,7 @@ async def test_topic_settings_reach_kafka(apache_servers: str, topic_prefix: str
 @pytest.mark.kafka
 def test_apache_restarts_on_the_same_disk_and_port(tmp_path: Path) -> None:
     broker = Broker("apache", tmp_path)
-    try:
-        broker.start()
-    except BrokerUnavailable as error:
-        pytest.skip(str(error))
+    start_or_skip(broker)
     try:
         servers = broker.bootstrap_servers
         asyncio.run(create({"bootstrap_servers": servers}, Topics(), 1))
@@ -91,6 +90,24 @@ async def test_embedded_broker_is_gone_afterwards() -> None:
         host, port = servers.split(":")
         assert brokers.answers(host, int(port))
     assert not brokers.answers(host, int(port))
+
+
+@pytest.mark.embedded
+def test_a_port_that_somebody_took_meanwhile_is_chosen_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = brokers.free_ports
+    broker = Broker("tansu", tmp_path)
+    with socket.create_server((brokers.HOST, 0)) as somebody:
+        taken = somebody.getsockname()[1]
+        choices = iter([[taken, *chosen(1)], chosen(2)])
+        monkeypatch.setattr(brokers, "free_ports", lambda _: next(choices))
+        try:
+            start_or_skip(broker)
+            assert taken not in broker.ports.values()
+            assert brokers.answers(brokers.HOST, broker.ports["PLAINTEXT"])
+        finally:
+            broker.stop()
 
 
 def test_a_broker_that_dies_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

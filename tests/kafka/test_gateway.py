@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from ecgstream.brokers import Broker, BrokerUnavailable
+from brokers_here import start_or_skip
+from ecgstream.brokers import Broker
 from ecgstream.codec import JSON, decode
 from ecgstream.gateway import Gateway, PlainGateway
 from ecgstream.kafka import KafkaSettings, load_settings
@@ -23,10 +24,7 @@ N_DEVICES = 40
 def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """An Apache Kafka of these tests' own, to stop and start."""
     broker = Broker("apache", tmp_path_factory.mktemp("broker"))
-    try:
-        broker.start()
-    except BrokerUnavailable as error:
-        pytest.skip(str(error))
+    start_or_skip(broker)
     yield broker
     broker.stop()
 

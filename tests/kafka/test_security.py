@@ -15,9 +15,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.admin import CreateAclsRequest
 
+from brokers_here import start_or_skip
 from certificates import Authority
 from ecgstream.acls import Grant, grants
-from ecgstream.brokers import Broker, BrokerUnavailable, java_command
+from ecgstream.brokers import Broker, java_command
 from ecgstream.codec import decode
 from ecgstream.kafka import client_options, load_settings, started
 from ecgstream.messages import Alert
@@ -104,10 +105,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     broker = Broker(
         "apache", folder / "broker", properties, listeners, {user: password(user) for user in USERS}
     )
-    try:
-        broker.start()
-    except BrokerUnavailable as error:
-        pytest.skip(str(error))
+    start_or_skip(broker)
     try:
         plain = {"bootstrap_servers": broker.bootstrap_servers}
         asyncio.run(create(plain, TOPICS, 2))
