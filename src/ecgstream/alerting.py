@@ -28,13 +28,12 @@ from ecgstream.device_state import State
 from ecgstream.faust_app import Raised, our_own_code
 from ecgstream.kafka import KafkaSettings
 from ecgstream.limits import Limits, LimitsError, for_device
+from ecgstream.listening import Listening
 from ecgstream.messages import Ack, Alert, DeadLetter, DeviceSettings, Finding
 from ecgstream.topics import Topics
-from ecgstream.wall_clock import Breaks, now_us
+from ecgstream.wall_clock import now_us
 
-TICK_S = 1.0
-STALLED_US = 5_000_000
-LOCKS = 64
+TICK_S, LOCKS = 1.0, 64
 log = structlog.get_logger()
 
 
@@ -52,9 +51,8 @@ class Desk:
         self.dead_letters = app.topic(topics.dead_letters, **faust_app.RAW)
         self._takes = {topics.rhythm: Finding, topics.acks: Ack, topics.device_settings: DeviceSettings}
         self.failed: asyncio.Future[None] | None = None
-        self.ready_us = now_us()
+        self.listening = Listening(now_us())
         self._due: dict[bytes, int] = {}
-        self._breaks = Breaks(STALLED_US)
         self._locks = [asyncio.Lock() for _ in range(LOCKS)]
         self._limits: dict[bytes, tuple[bytes, tuple[Limits, str]]] = {}
 
@@ -62,7 +60,7 @@ class Desk:
         """Partitions came or went, or there was a break in time: who was silent while nobody watched isn't silent yet."""
         self._due.clear()
         self._limits.clear()
-        self.ready_us = now_us()
+        self.listening.begin_anew(now_us())
 
     async def take(self, stream: Any, act: Callable[[Any], Awaitable[None]]) -> None:
         """Take a stream's events one by one, acknowledging each when its results are on the broker."""
@@ -155,20 +153,22 @@ class Desk:
     async def tick(self) -> None:
         """Let time pass for every device of this process that has something due."""
         now = now_us()
-        if self._breaks.between(now):
+        if self.listening.broke_off(now):
             log.warning("the clock was set, or all stood still: nobody was silent meanwhile")
             await self.begin_anew()
         if self.app.rebalancing or self.app.unassigned or self.app.tables.recovery.in_recovery:  # type: ignore[attr-defined]
             return
-        mine = {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self.topics.rhythm}
+        actives = self.app.assignor.assigned_actives()
+        mine = {tp.partition: tp for tp in actives if tp.topic == self.topics.rhythm}
+        for partition, tp in mine.items():
+            self.listening.note(partition, await faust_app.place_in(self.app, tp), now)
         owned = [key for key in self.devices if self.partition_of(key) in mine]
         DEVICES.set(len(owned))
-        for key in owned:
-            if self._due.get(key, 0) <= now:
-                await self._tick_of(key)
-                if self._breaks.between(now_us()):  # the broker was away, and nobody could be heard
-                    await self.begin_anew()
-                    return
+        for key in (key for key in owned if self._due.get(key, 0) <= now):
+            await self._tick_of(key)
+            if self.listening.broke_off(now_us()):  # the broker was away, and nobody could be heard
+                await self.begin_anew()
+                return
 
     async def _tick_of(self, key: bytes) -> None:
         try:
@@ -200,7 +200,7 @@ class Desk:
             with our_own_code():  # `state` is a copy
                 state = msgspec.msgpack.decode(stored, type=State) if stored else State(device_id)
                 watch.on_clock(state, now_us())
-                state.seen_at_us = max(state.seen_at_us, self.ready_us)
+                state.seen_at_us = max(state.seen_at_us, self.listening.since_us(self.partition_of(key)))
                 held_back = dict(state.counts)
                 limits, refused = self._limits_of(key)
                 alerts = act(state, limits)

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import faust
+from aiokafka.errors import IllegalStateError
 from mode.utils.queues import FlowControlEvent
 
 from ecgstream import letters
@@ -22,6 +23,7 @@ from ecgstream.codec import InvalidRecord
 from ecgstream.faust_consumer import Consumer, Tell
 from ecgstream.kafka import KafkaSettings, administration, client_options
 from ecgstream.limits import LimitsError
+from ecgstream.listening import Place
 from ecgstream.topics import Topics, TopicsMismatch
 
 Act = Callable[[Any], Awaitable[None]]
@@ -134,6 +136,19 @@ async def partitions_of(settings: KafkaSettings) -> int:
     if len(set(found.values())) != 1:
         raise TopicsMismatch(f"partitions: {found}, but these topics must all have the same number")
     return found[topics.rhythm]
+
+
+async def place_in(app: faust.App, tp: Any) -> Place | None:
+    """How far the records of a partition that this process reads have been taken; None where the consumer doesn't know (yet)."""
+    consumer: Any = app.consumer
+    try:
+        end, fetched = consumer.highwater(tp), await consumer.position(tp)
+    except (AssertionError, IllegalStateError):  # it isn't this process's any more
+        return None
+    if end is None or fetched is None:
+        return None
+    waiting = (m.offset for m in list(consumer.unacked) if m.tp == tp and not m.acked)
+    return Place(end, min(waiting, default=fetched))
 
 
 async def changelogs_known(app: faust.App) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
+from aiokafka.partitioner import murmur2
 
 from alerting_ward import FINDINGS, Ward
-from ecgstream import notify
+from ecgstream import alerting, notify
 from ecgstream.kafka import load_settings
 from ecgstream.limits import Limits, load_limits
 from ecgstream.messages import (
@@ -34,6 +36,11 @@ def quick() -> Limits:
     kinds["vt"] = msgspec.structs.replace(kinds["vt"], escalate_after_s=2.0, escalate_times=2)
     thresholds = msgspec.structs.replace(limits.limits, signal_lost_s=5.0)
     return msgspec.structs.replace(limits, kinds=kinds, limits=thresholds)
+
+
+def partition_of(device_id: str) -> int:
+    """Of the four that the topics have."""
+    return int((murmur2(device_id.encode()) & 0x7FFFFFFF) % 4)
 
 
 def identity(alert: Alert) -> tuple[str, int, AlertState, int]:
@@ -103,6 +110,34 @@ async def test_an_unanswered_alert_escalates_while_its_device_is_silent_also_aft
     lost = ward.of("signal-lost")
     assert [a.state for a in lost] == [AlertState.RAISED]
     assert (lost[0].category, lost[0].device_id) == ("technical", "chest-7")
+
+
+async def test_nobody_is_silent_whose_findings_wait_unread(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = msgspec.structs.replace(
+        quick(), limits=msgspec.structs.replace(quick().limits, signal_lost_s=8.0)
+    )
+    on_finding = alerting.Desk.on_finding
+
+    async def slowly(desk: alerting.Desk, event: Any) -> None:
+        await asyncio.sleep(0.1)
+        await on_finding(desk, event)
+
+    slowly.__name__ = on_finding.__name__
+    monkeypatch.setattr(alerting.Desk, "on_finding", slowly)
+    ids = [f"chest-{i}" for i in range(8, 100)]
+    beside = [device_id for device_id in ids if partition_of(device_id) == partition_of("chest-7")]
+    others = [
+        msgspec.structs.replace(finding, device_id=device_id)
+        for device_id in beside[:5]
+        for finding in FINDINGS[:36]
+    ]
+    await ward.send([FINDINGS[0], *others, *FINDINGS[1:MIDDLE]])
+    async with ward.alerting(limits):
+        await ward.until(lambda: ward.of("vt"))
+        assert ward.of("signal-lost") == []
+        await ward.until(lambda: "chest-7" in {a.device_id for a in ward.of("signal-lost")})
 
 
 async def test_settings_of_a_device_hold_after_a_restart_and_bad_ones_are_refused_by_name(ward: Ward) -> None:
