@@ -1,8 +1,9 @@
-"""What devices' clocks and counters do to the watch over them: nothing is lost, nothing is told twice."""
+"""What clocks and counters do to the watch over devices: nothing is lost, nothing is told twice."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -11,7 +12,7 @@ from ecgstream.burdens import add_up
 from ecgstream.device_state import State
 from ecgstream.limits import load_limits
 from ecgstream.messages import Ack, Alert, AlertState, Beat, Finding
-from ecgstream.watch import is_over, on_ack, on_finding, on_tick
+from ecgstream.watch import is_over, on_ack, on_clock, on_finding, on_tick
 
 LIMITS = load_limits()
 S = 1_000_000
@@ -133,3 +134,24 @@ def test_a_device_that_goes_silent_after_its_clock_jumped_is_forgotten_in_time()
         alerts += on_tick(state, LIMITS, at(t))
     assert [str(a.state) for a in alerts if a.kind == "clock-fault"] == ["raised", "ended"]
     assert is_over(state, LIMITS, at(90_000))
+
+
+def test_what_nobody_answers_escalates_also_when_the_clock_of_the_process_is_set_back() -> None:
+    state = State("chest-7")
+    findings = stream(TWO_VT, 45)
+    (raised,) = [a for f in findings for a in on_finding(state, f, LIMITS, f.end_us) if a.kind == "vt"][:1]
+    back_us = state.alerts["vt"].alarmed_at_us - 3600 * S
+    on_clock(state, back_us)
+    told = on_tick(state, LIMITS, back_us + round((LIMITS.kinds["vt"].escalate_after_s or 0) * S))
+    assert [a.alert_id for a in told if a.state is AlertState.ESCALATED] == [raised.alert_id]
+
+
+def test_a_quiet_device_takes_little_of_the_changelog() -> None:
+    state = State("chest-7")
+    assert [
+        a for f in stream(beats(("N", 0.8, 100)), 60) for a in on_finding(state, f, LIMITS, f.end_us)
+    ] == []
+    assert len(state.episodes) > 20
+    stored = msgspec.msgpack.encode(state)
+    assert len(stored) < 1000, "it is written with each finding"
+    assert msgspec.msgpack.decode(stored, type=State) == state
