@@ -145,7 +145,7 @@ def _pause(w: Window) -> Reading:
     if w.beats_blind:
         return w.reading("pause", Sign.BLIND)
     for before, after in reversed(w.pauses(w.beats)):
-        if w.shows_all_beats(before, after):
+        if w.finding.signal is not None and not w.hides_beats(before, after):
             why = {"rr_s": round((after - before) / 1e6, 2)}
             return w.reading("pause", Sign.ON, before, after, complete=True, why=why)
     return w.reading("pause", Sign.OFF)

@@ -87,7 +87,7 @@ class Window:
         """
         beats = self.beats[-n_beats:]
         if len(beats) < n_beats or (
-            is_slow and any(not self.shows_all_beats(*pause) for pause in self.pauses(beats))
+            is_slow and any(self.hides_beats(*pause) for pause in self.pauses(beats))
         ):
             return None
         usual = median(after.at_us - before.at_us for before, after in pairwise(beats)) if is_slow else 0
@@ -123,24 +123,22 @@ class Window:
         before, now = float(seconds[:-NOW_S].max()), float(np.median(seconds[-NOW_S:]))
         return before > max(limits.burst_uv, limits.burst_ratio * now)
 
-    def shows_all_beats(self, before_us: int, after_us: int) -> bool:
-        """Whether the signal shows that no beat was missed between two that were found.
+    def hides_beats(self, before_us: int, after_us: int) -> bool:
+        """Whether the finding's signal shows that beats may have been missed between two that were found.
 
-        It doesn't where samples are missing, or where the voltage up to the first one was many times that of the second: the detector
-        still measured by a burst.
+        Samples are missing there, or the voltage up to the first one was many times that of the second: the detector still measured by
+        a burst.
         """
-        if self.finding.signal is None or self.is_missing(before_us, after_us):
-            return False
         limits, half_us = self.limits, 500_000
         height = self._highest(before_us - round(limits.burst_s * 1e6), before_us + half_us)
-        return height <= max(
-            limits.burst_uv, limits.burst_ratio * self._highest(after_us - half_us, after_us + half_us)
-        )
+        own = self._highest(after_us - half_us, after_us + half_us)
+        return self.is_missing(before_us, after_us) or height > max(limits.burst_uv, limits.burst_ratio * own)
 
     def _highest(self, since_us: int, until_us: int) -> float:
-        """The greatest voltage, either way, of a stretch of the signal that the finding carries [µV]."""
+        """The greatest voltage, either way, of a stretch of the signal [µV]; 0 where the finding doesn't carry it."""
         strip = self.finding.signal
-        assert strip is not None
+        if strip is None:
+            return 0.0
         first, last = (max(0, int((t - strip.start_us) * strip.fs_hz / 1e6)) for t in (since_us, until_us))
         return float(np.nan_to_num(np.abs(strip.microvolts()[first:last])).max(initial=0.0))
 
