@@ -26,10 +26,9 @@ class Listening:
     def begin_anew(self, now_us: int) -> None:
         """Nothing could be heard until now."""
         self._ready_us = now_us
-        self._noted: dict[
-            int, tuple[int, int, int]
-        ] = {}  # partition: when, its end then, and when the one before was
-        self._waited_us: dict[int, int] = {}
+        # by partition: when its end was noted, that end, and up to when it has been read
+        self._noted: dict[int, tuple[int, int, int]] = {}
+        self._waited_us: dict[int, int] = {}  # when records last waited there
 
     def broke_off(self, now_us: int) -> bool:
         """Whether the clock was set since this was last asked, or that is long ago: who stood still can't tell the two apart."""
