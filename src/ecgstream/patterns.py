@@ -9,8 +9,9 @@ To CinC 2017, from which network and trees learn, sinus rhythm with ectopic beat
 sinus rhythm, as it is to MIT-BIH, where the normal beats among the ectopic ones follow each other evenly.
 
 The other way round, a rhythm says something of its beats. What makes a beat supraventricular ectopic is that it comes early. In AF
-none does, and where the heart isn't fast, one that comes when it is due is normal. A supraventricular run over 100/min goes on until
-the heart slows: in a long one, beats are no longer early among those around them.
+none does, but what looks like AF may be sinus rhythm with many ectopic beats, as the even intervals between the others show. Where the heart
+isn't fast, one that comes when it is due is normal. A supraventricular run over 100/min goes on until the heart slows: in a long one, beats
+are no longer early among those around them.
 """
 
 import re
@@ -38,7 +39,7 @@ DUE = 0.94  # of the usual interval: a beat that comes no sooner isn't early
 
 def kinds_in(rhythm: str | None, at_s: Sequence[float], kinds: Sequence[str]) -> list[str]:
     """What beats of these kinds (N, S, V, Q) at these times are in a rhythm of this name."""
-    if rhythm == "af":
+    if rhythm == "af" and not is_sinus_with_ectopy(at_s, kinds):
         return ["N" if kind == "S" else kind for kind in kinds]
     told = ["N" if kind == "S" and is_due(at_s, i) else kind for i, kind in enumerate(kinds)]
     run: list[float] = []  # the intervals of a supraventricular run

@@ -1,5 +1,6 @@
 """Rhythms that are sequences of beats, and what beats are in a rhythm."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 
 import pytest
@@ -102,6 +103,23 @@ def test_in_af_an_early_beat_is_a_beat_like_any() -> None:
     assert kinds_in("af", range(4), "NSVQ") == ["N", "N", "V", "Q"]
     for rhythm in ("sinus", "other", None):
         assert kinds_in(rhythm, range(4), "NSVQ") == ["N", "S", "V", "Q"]
+
+
+EARLY_BEATS = ((4, 0.8), (1, 0.5), (1, 1.0)) * 3  # even otherwise: the sinus node goes on below them
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rr_s", "told"),
+    [
+        ("NNNNSN" * 3, EARLY_BEATS, "NNNNSN" * 3),
+        ("NNNNSN" * 3, ((1, 0.8), (1, 1.1), (1, 0.6), (1, 0.9), (1, 0.5), (1, 1.2)) * 3, "N" * 18),  # AF
+        ("NS" * 9, ((1, 0.9), (1, 0.6)) * 9, "N" * 18),  # no two normal ones in a row to know by
+    ],
+)
+def test_early_beats_among_even_ones_are_ectopic_though_the_waves_look_like_af(
+    kinds: str, rr_s: Sequence[tuple[int, float]], told: str
+) -> None:
+    assert "".join(kinds_in("af", at_s(*rr_s), kinds)) == told
 
 
 @pytest.mark.parametrize(
