@@ -1,23 +1,29 @@
 """The desk around the watch: time that passes while the broker is away; and how the process ends."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    NotEnoughReplicasError,
+    TopicAuthorizationFailedError,
+)
 from typer.testing import CliRunner
 
-from ecgstream import alerting, faust_app, logs
+from ecgstream import alerting, analysis, faust_app, logs, model_folder, monitor
 from ecgstream.cli import app
 from ecgstream.device_state import State
 from ecgstream.kafka import load_settings
 from ecgstream.limits import load_limits
 from ecgstream.messages import Alert
-from ecgstream.topics import Topics, TopicsMismatch
+from ecgstream.topics import TopicsMismatch
+from fakes import FakeModel
 
 
 def reading(desk: alerting.Desk) -> Any:
@@ -132,6 +138,10 @@ async def test_what_waits_unread_is_no_silence(tmp_path: Path, monkeypatch: pyte
     [
         (TopicsMismatch("ecg.rhythm: no such topic"), 2),
         (KafkaConnectionError("away"), 3),
+        (KafkaTimeoutError(), 3),
+        (NotEnoughReplicasError(), 3),
+        (TopicAuthorizationFailedError(), 3),
+        (MessageSizeTooLargeError(), 1),
         (KeyError("no such kind"), 1),
         (IndexError("list index out of range"), 1),
         (OSError(28, "No space left on device"), 1),
@@ -151,20 +161,22 @@ def test_the_exit_code_tells_our_own_faults_from_those_of_the_settings(
 
 
 @pytest.mark.parametrize(
-    ("found", "told"), [({}, "ecg.rhythm: no such topic"), ({"ecg.acks": 4}, "partitions: {.*'ecg.acks': 4")]
+    ("error", "code"),
+    [
+        (KafkaTimeoutError(), 3),
+        (TopicAuthorizationFailedError(), 3),
+        (MessageSizeTooLargeError(), 1),
+        (KeyError(), 1),
+    ],
 )
-async def test_topics_that_are_missing_or_differ_are_told(
-    found: dict[str, int], told: str, monkeypatch: pytest.MonkeyPatch
+def test_a_monitor_tells_them_apart_by_the_same_exit_codes(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = dict.fromkeys(Topics().configurations(), 12) | found if found else {}
+    async def run(*_: object) -> None:
+        raise error
 
-    async def describe_topics() -> list[dict[str, object]]:
-        return [{"topic": name, "partitions": [{}] * n} for name, n in there.items()]
-
-    @asynccontextmanager
-    async def administration(_: object) -> AsyncIterator[SimpleNamespace]:
-        yield SimpleNamespace(describe_topics=describe_topics)
-
-    monkeypatch.setattr(faust_app, "administration", administration)
-    with pytest.raises(TopicsMismatch, match=told):
-        await faust_app.partitions_of(load_settings({}))
+    monkeypatch.setattr(monitor.Monitor, "run", run)
+    monkeypatch.setattr(model_folder, "load_model", lambda _: FakeModel())
+    monkeypatch.setattr(analysis, "Analyzer", lambda *_: SimpleNamespace(max_devices=1))
+    monkeypatch.setattr(logs, "configure_logs", lambda *_, **__: None)
+    assert CliRunner().invoke(app, ["monitor"]).exit_code == code

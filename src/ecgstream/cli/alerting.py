@@ -66,6 +66,7 @@ def _run(settings: object, limits: object, metrics_host: str, metrics_port: int 
     from ecgstream.kafka import KafkaSettings
     from ecgstream.limits import Limits
     from ecgstream.logs import configure_logs
+    from ecgstream.outages import is_kafkas
     from ecgstream.topics import TopicsMismatch
 
     assert isinstance(settings, KafkaSettings)
@@ -90,6 +91,8 @@ def _run(settings: object, limits: object, metrics_host: str, metrics_port: int 
     try:
         asyncio.run(until_stopped())
     except KafkaError as error:
+        if not is_kafkas(error):
+            raise
         typer.echo(f"alerting: {settings.bootstrap_servers}: {error}", err=True)
         return 3  # not 2, the settings' fault: a supervisor is to try again
     except TopicsMismatch as error:

@@ -104,7 +104,6 @@ def _one(
     from contextlib import AsyncExitStack
 
     import structlog
-    from aiokafka.errors import KafkaConnectionError
 
     from ecgstream.analysis import Analyzer
     from ecgstream.fencing import Fenced
@@ -112,6 +111,7 @@ def _one(
     from ecgstream.model_folder import load_model
     from ecgstream.monitor import Monitor
     from ecgstream.observability import served
+    from ecgstream.outages import is_kafkas
     from ecgstream.topics import Topics
 
     log = structlog.get_logger("monitor")
@@ -139,10 +139,11 @@ def _one(
     except (Fenced, CannotServe) as error:
         typer.echo(f"monitor: {error}", err=True)
         return 2  # started again, a fenced one would throw the other one out
-    except KafkaConnectionError as error:
-        typer.echo(f"monitor: {settings.bootstrap_servers}: {error}", err=True)
-        return 3  # not 2, the settings' fault: a supervisor is to try again
-    except Exception:  # the process's last line: whatever this is, it is our fault, and nothing was committed
+    except Exception as error:
+        if is_kafkas(error):
+            typer.echo(f"monitor: {settings.bootstrap_servers}: {error}", err=True)
+            return 3  # not 2, the settings' fault: a supervisor is to try again
+        # The process's last line: whatever this is, it is our fault, and nothing was committed.
         log.exception("stopped by a fault of its own; nothing is committed past it")
         return 1
     return 0
