@@ -21,7 +21,7 @@ import msgspec
 import structlog
 from aiokafka.partitioner import murmur2
 
-from ecgstream import alerting_metrics, faust_app, letters, notify, watch
+from ecgstream import alerting_metrics, copartitioning, faust_app, letters, notify, watch
 from ecgstream.alerting_metrics import DEVICES, HELD_BACK, REVISIONS
 from ecgstream.codec import JSON, InvalidRecord, decode, decode_answer, encode
 from ecgstream.device_state import State
@@ -41,8 +41,10 @@ class Desk:
     """The watch over all devices of this process: takes events, publishes revisions, keeps the tables."""
 
     def __init__(self, app: faust.App, topics: Topics, limits: Limits, partitions: int) -> None:
-        self.app, self.topics, self.limits, self.partitions = app, topics, limits, partitions
+        self.app, self.topics, self.limits = app, topics, limits
+        self.partition_of = copartitioning.partitioner(partitions)
         table: dict[str, Any] = {"partitions": partitions, "use_partitioner": True} | faust_app.RAW_TABLE
+        table["on_changelog_event"] = copartitioning.in_place(self.partition_of, self.fail)
         self.devices = app.Table("devices", **table)
         self.settings = app.Table("settings", **table)
         self.alerts = app.topic(topics.alerts, **faust_app.RAW)
@@ -77,7 +79,7 @@ class Desk:
                     await self._park(event, error)
             except Exception as error:
                 log.critical("alerting stops", at=faust_app.place(event), exc_info=error)
-                self._fail(error)
+                self.fail(error)
                 await asyncio.Event().wait()  # acknowledge nothing past it; the process is ending
             await stream.ack(event)
 
@@ -179,11 +181,7 @@ class Desk:
             log.critical("tick raised", device=key.decode(), exc_info=error.__cause__)
         except Exception as error:
             log.critical("alerting stops", device=key.decode(), exc_info=error)
-            self._fail(error)
-
-    def partition_of(self, key: bytes) -> int:
-        """The partition of a key, as Kafka's own clients choose it."""
-        return int((murmur2(key) & 0x7FFFFFFF) % self.partitions)
+            self.fail(error)
 
     async def _is_astray(self, event: Any, topic: Any, key: bytes) -> bool:
         """Whether a record came to a partition that isn't its device's; then it is sent on to that."""
@@ -264,7 +262,8 @@ class Desk:
         log.warning("dead letter", at=letters.place(letter), reason=letters.UNREADABLE)
         await faust_app.delivered(self.dead_letters, None, encode(letter), {})
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """End the process by that error."""
         if self.failed is not None and not self.failed.done():
             self.failed.set_exception(error)
 
@@ -285,6 +284,7 @@ def build(settings: KafkaSettings, limits: Limits, partitions: int, folder: str)
             faust_app.agent(desk.take, act)
         )
     app.timer(interval=TICK_S)(desk.tick)
+    app.timer(interval=copartitioning.EVERY_S)(copartitioning.unchanged(settings, partitions, desk.fail))
     app.on_partitions_assigned.connect(desk.begin_anew, weak=False)
     return app, desk
 
@@ -292,7 +292,7 @@ def build(settings: KafkaSettings, limits: Limits, partitions: int, folder: str)
 async def run(settings: KafkaSettings, limits: Limits, stop: asyncio.Event) -> None:
     """Watch until `stop` is set; raises what made it impossible to go on."""
     alerting_metrics.begin()
-    partitions = await faust_app.partitions_of(settings)
+    partitions = await copartitioning.partitions_of(settings)
     with tempfile.TemporaryDirectory(prefix="ecgstream-alerting-") as folder:
         app, desk = build(settings, limits, partitions, folder)
         desk.failed = asyncio.get_running_loop().create_future()

@@ -21,10 +21,9 @@ from mode.utils.queues import FlowControlEvent
 from ecgstream import letters
 from ecgstream.codec import InvalidRecord
 from ecgstream.faust_consumer import Consumer, Tell
-from ecgstream.kafka import KafkaSettings, administration, client_options
+from ecgstream.kafka import KafkaSettings, client_options
 from ecgstream.limits import LimitsError
 from ecgstream.listening import Place
-from ecgstream.topics import Topics, TopicsMismatch
 
 Act = Callable[[Any], Awaitable[None]]
 RAW: dict[str, Any] = {
@@ -121,21 +120,6 @@ async def run(app: faust.App, stop: asyncio.Event, failed: asyncio.Future[None])
         stopping.cancel()
         crashed.cancel()
         await app.stop()
-
-
-async def partitions_of(settings: KafkaSettings) -> int:
-    """How many partitions the ecg topics have; raises `TopicsMismatch` when they aren't there or differ."""
-    topics = Topics(settings.topic_prefix)
-    async with administration(client_options(settings)) as admin:
-        others = (topics.acks, topics.device_settings, topics.alerts, topics.dead_letters)
-        names = [topics.rhythm, *others, *topics.changelogs]
-        there = await admin.describe_topics()  # of all topics: asked for one by name, a broker may make it
-        found = {t["topic"]: len(t["partitions"]) for t in there if t["topic"] in names}
-    if missing := [name for name in names if not found.get(name)]:
-        raise TopicsMismatch(f"{missing[0]}: no such topic; `ecgstream topics create` makes them")
-    if len(set(found.values())) != 1:
-        raise TopicsMismatch(f"partitions: {found}, but these topics must all have the same number")
-    return found[topics.rhythm]
 
 
 async def place_in(app: faust.App, tp: Any) -> Place | None:

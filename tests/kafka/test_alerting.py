@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka.admin import NewPartitions
 from aiokafka.partitioner import murmur2
 
 from alerting_ward import FINDINGS, Ward
-from ecgstream import alerting, notify
-from ecgstream.kafka import load_settings
+from ecgstream import alerting, copartitioning, notify
+from ecgstream.kafka import administration, load_settings
 from ecgstream.limits import Limits, load_limits
 from ecgstream.messages import (
     Ack,
@@ -22,6 +23,7 @@ from ecgstream.messages import (
     Priority,
     Snooze,
 )
+from ecgstream.topics import Topics, TopicsMismatch, create
 from ecgstream.watch import over_findings
 
 MIDDLE = 48  # the run is going on
@@ -223,6 +225,26 @@ async def test_a_snooze_is_shown_and_holds_back(ward: Ward) -> None:
         await ward.until(lambda: ward.has("snoozed", AlertState.UPDATED))
     assert ward.of("vt") == []
     assert ward.of("snoozed")[-1].evidence["held_back"] == {"vt": 1}
+
+
+@pytest.mark.kafka
+async def test_alerting_begins_on_no_state_that_stands_in_another_devices_partition(
+    apache_servers: str, topic_prefix: str
+) -> None:
+    """An administrator gave all topics more partitions while nobody ran: the embedded broker can't."""
+    topics, options = Topics(topic_prefix), {"bootstrap_servers": apache_servers}
+    await create(options, topics, 4)
+    async with Ward(apache_servers, topics).open() as ward:
+        async with ward.alerting():
+            await ward.send(FINDINGS[:MIDDLE])
+            await ward.until(lambda: ward.of("vt"))
+        async with administration(options) as admin:
+            await admin.create_partitions({name: NewPartitions(6) for name in topics.configurations()})
+        settings = load_settings({}, bootstrap_servers=apache_servers, topic_prefix=topic_prefix)
+        with pytest.raises(TopicsMismatch, match="another number of partitions"):
+            await asyncio.wait_for(alerting.run(settings, load_limits(), asyncio.Event()), 60)
+    assert partition_of("chest-7") == 1
+    assert copartitioning.partitioner(6)(b"chest-7") == 5
 
 
 async def test_two_processes_share_the_devices_and_one_goes_away(ward: Ward) -> None:

@@ -14,7 +14,7 @@ PACKAGE = Path(ecgstream.__file__).parent
 
 # What may touch Kafka, clocks, files and screens. Every other module of the package is core.
 SHELLS = {
-    "alerting_metrics", "fhir",
+    "alerting_metrics", "copartitioning", "fhir", "outages",
     "__init__", "__main__", "acls", "alerting", "alerts_live", "around", "brokers", "cli", "console", "demo", "evaluation",
     "faust_app", "faust_consumer", "fencing", "gateway", "kafka", "lag", "logs", "metrics", "monitor", "notify", "observability", "parking",
     "recordings", "training_settings",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY, Counter
 
-from ecgstream import alerting, faust_app, monitor
+from ecgstream import alerting, copartitioning, monitor
 from ecgstream.alerting_metrics import HELD_BACK, REVISIONS
 from ecgstream.kafka import load_settings
 from ecgstream.letters import field_at_fault
@@ -84,7 +84,7 @@ async def test_alertings_counters_stand_at_0_before_anything_happened(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clear(HELD_BACK, REVISIONS)
-    monkeypatch.setattr(faust_app, "partitions_of", too_far)
+    monkeypatch.setattr(copartitioning, "partitions_of", too_far)
     with pytest.raises(TooFar):
         await alerting.run(load_settings({}), load_limits(), asyncio.Event())
     alarmed = {("parked",), ("parked letter that raised",), ("tick that raised",)}
