@@ -39,6 +39,7 @@ from ecgstream.replay import warm_up
 from ecgstream.topics import Topics
 
 POLL_MS = 200
+NOTICED_MS = 30_000  # until partitions that were added are read
 LONGEST_REQUEST_BYTES = 4 * 1024 * 1024  # a dead letter wraps the largest record that is taken
 UNKNOWN_DEVICE = b"monitor"  # whom a parked record is told of whose key is no device's id
 
@@ -106,6 +107,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
                     group_instance_id=options.instance_id,
                     enable_auto_commit=False,
                     auto_offset_reset="earliest",
+                    metadata_max_age_ms=NOTICED_MS,
                     partition_assignment_strategy=(StickyPartitionAssignor,),
                 ) as self._consumer,
             ):
@@ -165,7 +167,7 @@ class Monitor(ConsumerRebalanceListener):  # type: ignore[misc]
             for tp in assigned:
                 self._forget(tp)
             try:
-                await lag.tell_lost(self._consumer, await self._parking.take_over(assigned))
+                await lag.tell_place(self._consumer, assigned, await self._parking.take_over(assigned))
             except Exception as error:  # aiokafka would log it and go on, with partitions that nobody works
                 self._not_assigned = error
                 return

@@ -132,6 +132,9 @@ class Consumer:
     def assignment(self) -> set[TopicPartition]:
         return {TP}
 
+    def subscription(self) -> frozenset[str]:
+        return frozenset()
+
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         self.calls += 1
         if self.calls % 2:
@@ -161,15 +164,40 @@ async def test_what_waits_is_asked_of_the_broker_and_asked_again_when_that_fails
     assert LAG_RECORDS.labels("ecg.samples", "2")._value.get() == 3
 
 
-async def test_what_was_deleted_before_it_was_read_is_told() -> None:
+async def test_what_was_deleted_before_it_was_read_is_told_and_that_all_is_read_for_want_of_a_commit() -> (
+    None
+):
     class Consumer:
         async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
             return dict.fromkeys(partitions, 700)
 
+        async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+            return {tp: 700 if tp.partition == 5 else 1000 for tp in partitions}
+
     consumer: Any = Consumer()
+    parts = {k: TopicPartition("ecg.samples", k) for k in (2, 3, 4, 5)}  # 5 is empty
     with capture_logs() as said:
-        await lag.tell_lost(consumer, {TP: 280, TopicPartition("ecg.samples", 3): 700})
-        await lag.tell_lost(consumer, {})
+        await lag.tell_place(consumer, parts.values(), {parts[2]: 280, parts[3]: 700})
+        await lag.tell_place(consumer, [], {})
     assert [(line["event"], line["at"], line["records"]) for line in said] == [
-        ("deleted unread", "ecg.samples[2]@280", 420)
+        ("deleted unread", "ecg.samples[2]@280", 420),
+        ("nothing committed: begins with the oldest record", "ecg.samples[4]", 300),
     ]
+
+
+def test_partitions_that_are_added_while_it_runs_are_told_once() -> None:
+    class Growing(Consumer):
+        partitions: set[int] | None = None  # not known yet
+
+        def subscription(self) -> frozenset[str]:
+            return frozenset({"ecg.samples"})
+
+        def partitions_for_topic(self, topic: str) -> set[int] | None:
+            return self.partitions
+
+    consumer, known = Growing(), dict[str, int]()
+    with capture_logs() as said:
+        for n in (0, 4, 4, 8, 0, 8):
+            consumer.partitions = set(range(n)) or None
+            lag._tell_raised(consumer, known)
+    assert [(line["event"], line["before"], line["now"]) for line in said] == [("partitions raised", 4, 8)]
