@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError, TopicAuthorizationFailedError
 
+from console_ward import alert
+from ecgstream.codec import encode
 from ecgstream.console import feed as feeds
-from ecgstream.console.app import _watched
+from ecgstream.console.app import _prune, _watched
 from ecgstream.console.desk import Desk
 from ecgstream.console.feed import FeedLost, KafkaFeed, Unconfirmed
 from ecgstream.console.live import Live
@@ -27,6 +30,7 @@ class Broker:
 
     sends: BaseException | None = None
     reads: list[Exception] = []  # noqa: RUF012 - set by each test
+    gives: list[Any] = []  # noqa: RUF012 - what the first reading of a session gives
     end, at = 0, 0
     _subscription = SimpleNamespace(subscription=None)  # of which the way around unreadable records asks
 
@@ -64,6 +68,9 @@ class Broker:
         await asyncio.sleep(0.01)
         if self.reads:
             raise self.reads.pop()
+        if type(self).at < len(self.gives):
+            type(self).at = len(self.gives)
+            return {TopicPartition("ecg.alerts", 0): self.gives}
         return {}
 
 
@@ -116,6 +123,38 @@ async def test_a_feed_that_begins_anew_is_not_caught_up_until_it_has_read_what_c
     await until_live(feed, caught_up=True)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_console_whose_disk_is_full_is_not_live_and_goes_on_when_there_is_room(
+    broker: type[Broker], tmp_path: Path
+) -> None:
+    told = alert("vt-1")
+    record = SimpleNamespace(
+        topic="ecg.alerts", partition=0, offset=0, timestamp=1, value=encode(told), headers=()
+    )
+    broker.gives, broker.end = [record], 1
+    store = Store(str(tmp_path / "history"))
+    full, room = (f"PRAGMA max_page_count={n}" for n in (1, 10_000))  # 1: as many as it has
+    store._db.execute(full)
+    feed = KafkaFeed({}, Topics())
+    task = asyncio.create_task(feed.run(Desk(store, Ward(), Live())))
+    deadline = time.monotonic() + 10
+    while "full" not in feed.state().detail:
+        assert time.monotonic() < deadline
+        assert not task.done()
+        await asyncio.sleep(0.005)
+    seen = set()
+    for _ in range(20):  # while it tries again and again
+        await asyncio.sleep(0.005)
+        seen.add((feed.state().live, feed.state().detail))
+    assert seen == {(False, "the history can't be written: database or disk is full")}
+    _prune(store)
+    store._db.execute(room)
+    await until_live(feed, caught_up=True)
+    assert [a.alert_id for a in store.inbox()] == ["vt-1"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    store.close()
 
 
 async def test_a_task_of_the_console_that_ends_by_another_s_cancelling_is_told() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -99,7 +100,7 @@ def create_app(
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_watched(work, on_failure)) for work in (
             lambda: feed.run(desk), lambda: _every(1.0, desk.tick),
-            lambda: _every(PRUNE_S, lambda: store.prune(now_us())), lambda: _write_audit(audit, feed),
+            lambda: _every(PRUNE_S, lambda: _prune(store)), lambda: _write_audit(audit, feed),
         )]  # fmt: skip
         try:
             yield
@@ -154,6 +155,13 @@ async def _every(period_s: float, act: Callable[[], Any]) -> None:
     while True:
         act()
         await asyncio.sleep(period_s)
+
+
+def _prune(store: Store) -> None:
+    try:
+        store.prune(now_us())
+    except sqlite3.OperationalError as error:  # a full disk, most likely: the feed tells it on the pages
+        log.warning("history not pruned", error=str(error))
 
 
 async def _write_audit(audit: Audit, feed: Feed) -> None:

@@ -106,6 +106,7 @@ class KafkaFeed:
         self._options, self._topics, self._rebuild_minutes = options, topics, rebuild_minutes
         self._producer: AIOKafkaProducer | None = None
         self._live = self._caught_up = False
+        self._unwritten = False  # the history couldn't take what was read, and hasn't yet
         self._detail = "connecting"
         self._behind: int | None = None
 
@@ -114,12 +115,15 @@ class KafkaFeed:
         return FeedState(self._live, self._caught_up, self._detail, self._behind)
 
     async def run(self, desk: Desk) -> None:
-        """Read until cancelled; connects again, from the start, whenever the connection is lost."""
+        """Read until cancelled; connects again, from the start, whenever the connection is lost or the history can't be written."""
         while True:
             try:
                 await self._session(desk)
             except (KafkaError, OSError, TimeoutError) as error:
                 self._lost(f"{type(error).__name__}: {error}"[:200])
+            except sqlite3.OperationalError as error:  # a full disk, most likely
+                self._unwritten = True
+                self._lost(f"the history can't be written: {error}"[:200])
             await asyncio.sleep(RETRY_S)
 
     def _lost(self, detail: str) -> None:
@@ -144,7 +148,8 @@ class KafkaFeed:
             await consumer.start()
             ends = await self._begin(consumer)
             self._producer = producer
-            self._live, self._detail = True, ""
+            if not self._unwritten:
+                self._live, self._detail = True, ""
             check, around = asyncio.create_task(self._check(consumer)), Around()
             stack.callback(check.cancel)
             try:
@@ -156,6 +161,8 @@ class KafkaFeed:
                             take(desk, record, self._topics)
                     if not self._caught_up:
                         self._caught_up = all([await consumer.position(p) >= end for p, end in ends.items()])
+                        if self._caught_up:
+                            self._live, self._detail, self._unwritten = True, "", False
                     if batches:
                         await asyncio.sleep(0)  # let the pages have their turn
                 await check
@@ -241,7 +248,7 @@ def take(desk: Desk, record: "ConsumerRecord[bytes, bytes]", topics: Topics) -> 
     """Give one Kafka record to the desk.
 
     One that can't be decoded, or that our own code fails on, is counted, logged with its place and passed over: read again
-    at the next start, it would end the console each time. Only a history that can't be written is no record's fault.
+    at the next start, it would end the console each time. Only a history that can't be written is no record's fault: the feed tries again.
     """
     try:
         _give(desk, record, topics)
