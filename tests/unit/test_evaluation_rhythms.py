@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ecgstream.evaluation import cinc2017, rhythms, rr_baseline
+from ecgstream.evaluation import cinc2017, rhythms, rr_baseline, spans
 from ecgstream.evaluation.labels import centred
 from ecgstream.evaluation.references import Interval
 from ecgstream.evaluation.results import Table
@@ -81,6 +81,14 @@ def test_a_finding_speaks_for_the_middle_of_its_window() -> None:
     labels = ["sinus"] * 20 + ["af"] * 20
     said = centred(labels, 40.0)
     assert said == [Interval(0, 5, "sinus"), Interval(5, 40, "af")]
+
+
+def test_episodes_that_share_time_are_counted_as_they_are_one_by_one() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        edges = [np.unique(rng.integers(0, 60, 2 * rng.integers(0, 9))).astype(float) for _ in "ab"]
+        a, b = ([(float(s), float(e)) for s, e in zip(x[::2], x[1::2], strict=False)] for x in edges)
+        assert spans.touched(a, b) == sum(bool(spans.intersection([episode], b)) for episode in a)
 
 
 def test_perfect_rhythms_score_one_and_silence_is_missed_and_shown() -> None:

@@ -1,5 +1,6 @@
 """Arithmetic of intervals, as comparing two rhythm annotations needs it."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TypeVar
@@ -71,8 +72,15 @@ def length(spans: Sequence[Span]) -> float:
 
 
 def touched(episodes: Sequence[Span], others: Sequence[Span]) -> int:
-    """How many of `episodes` share time with any of `others`."""
-    return sum(bool(intersection([episode], others)) for episode in episodes)
+    """How many of `episodes` share time with any of `others`, which are sorted and disjoint."""
+    ends = [end for _, end in others]
+    after = [
+        bisect_right(ends, start) for start, _ in episodes
+    ]  # the first that ends after the episode begins
+    return sum(
+        at < len(others) and max(start, others[at][0]) < min(end, others[at][1])
+        for (start, end), at in zip(episodes, after, strict=True)
+    )
 
 
 def of_seconds(labels: Sequence[str | None], centre: Callable[[int], Span]) -> list[Interval]:
