@@ -39,6 +39,13 @@ def test_an_alarm_of_what_is_annotated_is_not_false() -> None:
     assert falsely(reference(list(np.arange(0, 90, 0.8))), "asystole", 44.0)
 
 
+def test_where_a_heart_fibrillates_between_brackets_neither_vf_nor_asystole_is_false() -> None:
+    brief = reference(
+        [*np.arange(0, 40, 0.8), *np.arange(44, 90, 0.8)], fibrillation=[Interval(40.0, 43.0, "[")]
+    )
+    assert not any(falsely(brief, kind, 44.0) for kind in ("vf", "vt", "asystole"))
+
+
 def test_what_was_missed_or_false_is_told_with_its_recording_and_time() -> None:
     paused = reference([*np.arange(0, 40, 0.8), *np.arange(52, 90, 0.8)])
     told = Told("vf", 80.0, 76.0, 84.0, "Ventricular fibrillation")

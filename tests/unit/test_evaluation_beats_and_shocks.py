@@ -113,6 +113,21 @@ def test_segments_fall_into_the_ahas_groups() -> None:
     assert {s.group for s in fine} == {"sinus", "fine VF", "slower VT", "other non-shockable"}
 
 
+def test_fibrillation_between_brackets_is_vf_where_no_rhythm_is_called_so() -> None:
+    marked = [(100.0, 200.0, "[")]
+    af = [(0.0, 600.0, "AFIB")]
+    ours = stream(signal=tone(210, 800.0))
+    found = shocks.segments_of(reference(database="cudb", rhythms=af, fibrillation=marked), ours, ACUTE)
+    assert [s.group for s in found] == ["other non-shockable"] * 10 + ["coarse VF"] * 10 + [
+        "other non-shockable"
+    ] * 40
+    unnamed = shocks.segments_of(reference(database="cudb", rhythms=(), fibrillation=marked), ours, ACUTE)
+    assert [(s.start_s, s.group) for s in unnamed] == [(100.0 + 10 * k, "coarse VF") for k in range(10)]
+    named = [(0.0, 90.0, "AFIB"), (90.0, 600.0, "VFL")]  # MIT-BIH 207 has both
+    as_named = shocks.segments_of(reference(rhythms=named, fibrillation=marked), ours, ACUTE)
+    assert sum(s.acute == "vf" for s in as_named) == 51
+
+
 def test_shock_figures_by_hand() -> None:
     spells = [(0.0, 100.0, "N"), (100.0, 200.0, "VFIB"), (200.0, 600.0, "N")]
     said = ["organised"] * 100 + ["vf"] * 80 + ["organised"] * 20 + ["organised"] * 395 + ["vt"] * 5

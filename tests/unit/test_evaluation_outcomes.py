@@ -141,6 +141,32 @@ def test_a_database_is_known_by_its_folder_s_name_and_judged_once(tmp_path: Path
             assert len(places) == len(set(places))
 
 
+@pytest.mark.usefixtures("unscoring")
+def test_of_a_judged_recording_no_samples_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_record(tmp_path / "own", "1")
+    held: list[streaming.Stream] = []
+    for judge in (protocols.beats_classes, protocols.rhythms):
+        found = judge(tmp_path, MODEL, "dev", held.append, databases=("own",))
+        assert isinstance(found.predictions, results.Later)
+    assert len(held) == 2
+    for judged in held:
+        assert judged.signal is None
+        assert judged.source.samples.nbytes == 0
+        assert judged.source.duration_s == 310
+
+
+@pytest.mark.usefixtures("unscoring")
+def test_beats_are_judged_whatever_the_rhythms_are_called(tmp_path: Path) -> None:
+    write_record(tmp_path / "own", "1")
+    wfdb.wrann(
+        "1", "atr", np.array([25, 77000]), symbol=["+", "N"], aux_note=["(WALTZ", ""], write_dir=str(tmp_path / "own")
+    )  # fmt: skip
+    assert protocols.beats_classes(tmp_path, MODEL, "dev", print, databases=("own",)).tables
+    assert beats.run(tmp_path, databases=("own",)).table("beats").rows[0][0] == "own"
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        beats.run(tmp_path, databases=("nowhere",))
+
+
 def test_beats_of_paced_recordings_alone_are_nothing_to_judge(tmp_path: Path) -> None:
     write_record(tmp_path / "mitdb", "102")
     with pytest.raises(NothingToJudge, match="paced"):

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from ecgstream.cli import app
 from ecgstream.evaluation import (
     BadReference,
+    annotated,
     references,
     sources,
 )
@@ -69,6 +70,46 @@ def test_an_unknown_rhythm_is_refused_by_name(tmp_path: Path) -> None:
         references.read_reference(tmp_path, "vfdb", "418")
 
 
+def test_a_rhythm_lasts_until_it_is_closed_and_of_an_unjudged_one_nothing_is_known(tmp_path: Path) -> None:
+    marks = [(0.0, "+", "(AFIB"), (4.0, "+", ")"), (6.0, "+", "(N"), (8.0, "+", "(AT"), (9.0, "+", "(N")]
+    write_record(tmp_path / "icentia11k", "p00000_s00", marks)
+    closed = [Interval(0, 4, "AFIB"), Interval(6, 8, "N"), Interval(9, 20, "N")]
+    for unjudged in (("AT",), None):
+        found = references.read_reference(tmp_path, "icentia11k", "p00000_s00", unjudged)
+        assert found.rhythms == closed
+    assert references.read_reference(tmp_path, "icentia11k", "p00000_s00", ("AT", "N")).rhythms == closed[:1]
+    with pytest.raises(BadReference, match=r"rhythm '\(AT'"):
+        references.read_reference(tmp_path, "icentia11k", "p00000_s00", ("N",))
+
+
+def test_records_in_folders_are_found_and_each_folder_is_a_patient(tmp_path: Path) -> None:
+    for folder in ("icentia11k/p00/p00000", "icentia11k/p00/p00001", "afdb/1.0.0", "mitdb/1.0.0"):
+        for name in ("s00", "s01"):
+            write_record(tmp_path / folder, name, [(0.0, "+", "(N")])
+    names = references.records_of(tmp_path, "icentia11k")
+    assert names == [f"p00/p0000{patient}/s0{k}" for patient in (0, 1) for k in (0, 1)]
+    found = [references.read_reference(tmp_path, "icentia11k", name) for name in names]
+    assert [r.patient for r in found] == [f"icentia11k/p00/p0000{k}" for k in (0, 0, 1, 1)]
+    assert sources.read_source(tmp_path, "icentia11k", names[0], found[0].patient).duration_s == 20
+    (first, _) = references.records_of(tmp_path, "afdb")
+    assert references.read_reference(tmp_path, "afdb", first).patient == "afdb/1.0.0/s00"
+    with pytest.raises(FileNotFoundError, match="mitdb"):  # by whose names it is known who was learnt from
+        references.records_of(tmp_path, "mitdb")
+
+
+def test_all_that_cannot_be_judged_is_named_before_the_work(tmp_path: Path) -> None:
+    folder = tmp_path / "afdb"
+    for name in ("1", "2", "3", "4"):
+        write_record(folder, name, [(0.1, "+", "(WALTZ" if name == "3" else "(N")])
+    (folder / "2.hea").write_text((folder / "2.hea").read_text().replace("/mV", "/mmHg"))
+    (folder / "4.dat").write_bytes(b"")
+    with pytest.raises(BadReference) as refused:
+        annotated.read_references(tmp_path, {"afdb": ["1", "2", "3", "4"]})
+    lines = str(refused.value).splitlines()
+    assert [line.partition(":")[0].partition(" ")[0] for line in lines[:3]] == ["afdb/2", "afdb/3", "afdb/4"]
+    assert lines[3:] == ["3 of 4 recordings can't be judged; none was yet"]
+
+
 def test_a_database_that_nothing_was_learnt_from_is_judged_whole(tmp_path: Path) -> None:
     for name, rhythm in (("04015", "(AFIB"), ("04043", "(J")):
         write_record(tmp_path / "afdb", name, [(0.1, "+", rhythm)], seconds=330)
@@ -85,6 +126,7 @@ def test_a_database_that_nothing_was_learnt_from_is_judged_whole(tmp_path: Path)
     run = CliRunner().invoke(app, ask)
     assert run.exit_code == 2
     assert "afdb/04048 at 0.1 s: rhythm '(WALTZ'" in run.stderr
+    assert CliRunner().invoke(app, [*ask, "--unjudged", "(WALTZ"]).exit_code == 0
 
 
 def test_each_rhythm_has_an_acute_class_and_a_model_class() -> None:
@@ -185,6 +227,17 @@ def test_a_record_is_read_in_its_own_units(tmp_path: Path) -> None:
     found = sources.read_source(tmp_path, "vfdb", "418", "vfdb/418")
     assert (found.fs_hz, found.uv_per_lsb, found.duration_s) == (250.0, 5.0, 20.0)
     assert np.ptp(found.samples * found.uv_per_lsb) == pytest.approx(2000, abs=10)
+
+
+def test_a_record_of_24_bits_is_read_without_a_bound(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    fine = np.round(1e6 * np.sin(np.arange(5000) / 30))[:, None].astype(np.int64)
+    wfdb.wrsamp(
+        "1", fs=250, units=["mV"], sig_name=["ECG"], d_signal=fine, fmt=["24"], adc_gain=[1e6], baseline=[0],
+        write_dir=str(tmp_path / "own"),
+    )  # fmt: skip
+    found = sources.read_source(tmp_path, "own", "1", "1")
+    np.testing.assert_allclose(found.samples * found.uv_per_lsb, fine[:, 0] / 1000, atol=found.uv_per_lsb)
 
 
 @needs_data

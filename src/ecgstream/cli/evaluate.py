@@ -1,13 +1,23 @@
 """`ecgstream evaluate`: each claim measured by its field's protocol."""
 
-import importlib
-from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgstream.cli.evaluation_options import (
+    AsJson,
+    Baseline,
+    Data,
+    Databases,
+    ModelFolder,
+    Predictions,
+    Report,
+    SegmentPredictions,
+    Split,
+    Unjudged,
+    Which,
+)
 from ecgstream.cli.evaluation_output import Done, progress, tell, told_plainly
 
 if TYPE_CHECKING:
@@ -26,88 +36,62 @@ evaluate = typer.Typer(
 )
 
 
-class Split(StrEnum):
-    """Which records are judged."""
-
-    dev = "dev"
-    tune = "tune"
-    train = "train"
-    all = "all"
-
-
-# command, module of `ecgstream.evaluation`, whether it takes a model, help
-ELSEWHERE = (
-    ("beats", "beats", False, "**Where the beats are**: sensitivity and +P of the detector (AAMI EC57)."),
-    ("noise", "noise_stress", False, "**Beats in noise**: the noise stress test from 24 to -6 dB."),
-    (
-        "alarms",
-        "alarms",
-        True,
-        "**The whole chain to the alert**: which events raise an alarm, how late, how often falsely; with `cinc2017` below `--data` also"
-        " in short wearable recordings.",
-    ),
-)
-Data = Annotated[
-    Path,
-    typer.Option("--data", envvar="ECGSTREAM_DATA", help="Folder with the databases.", show_default=False),
-]
-ModelFolder = Annotated[
-    Path | None, typer.Option("--model", help="Model folder; by default the model that comes with ecgstream.")
-]
-Which = Annotated[
-    Split,
-    typer.Option(
-        "--split",
-        help="Patients to judge; `train` and `tune`, which are learnt, are only for seeing how far a model overfits.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Report = Annotated[
-    Path | None,
-    typer.Option(
-        "--report", help="Folder for a page with confusion matrices, reliability and worst records."
-    ),
-]
-Predictions = Annotated[
-    Path | None,
-    typer.Option(
-        "--predictions",
-        help="CSV of every prediction, to score with your own tools: record, start_s, end_s, label, then each class's probability. The"
-        " label needn't be the likeliest class: the order of beats names some, and a class may have an operating point.",
-    ),
-]
-SegmentPredictions = Annotated[
-    Path | None,
-    typer.Option(
-        "--predictions",
-        help="CSV of every segment of 10 s, from which the tables can be counted: record, start_s, end_s, label (the AHA's group, from"
-        " the annotations), patient, told (the acute rhythm that was told, or unreadable), shock (yes or no: whether one was called;"
-        " no where unreadable), then each class's mean probability over the seconds decided by.",
-    ),
-]
-Databases = Annotated[
-    list[str],
-    typer.Option(
-        "--database",
-        help="Folder below `--data` to judge instead, in PhysioNet's layout, such as `afdb`; again for more. One that nothing was"
-        " learnt from is judged whole, each of its records as a patient.",
-    ),
-]
-Baseline = Annotated[
-    bool,
-    typer.Option(
-        "--baseline/--no-baseline",
-        help="Judge RR-interval AF detection, too. Its threshold is chosen on the training split of mitdb (`rhythms`) or of cinc2017;"
-        " where that isn't below `--data`, it is left out.",
-    ),
-]
-
-
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    for command, module, needs_model, text in ELSEWHERE:
-        evaluate.command(command, help=text)(_command_of(module, needs_model))
     app.add_typer(evaluate)
+
+
+@evaluate.command()
+def beats(
+    *,
+    data: Data,
+    as_json: AsJson = False,
+    report: Report = None,
+    databases: Databases = ["mitdb", "svdb"],  # noqa: B006
+) -> None:
+    """**Where the beats are**: sensitivity and +P of the detector (AAMI EC57)."""
+
+    def judge(done: Done) -> "Evaluation":
+        from ecgstream.evaluation import beats as protocol
+
+        return protocol.run(data, done, databases)
+
+    tell(judge, data, as_json, report, None)
+
+
+@evaluate.command()
+def noise(*, data: Data, as_json: AsJson = False, report: Report = None) -> None:
+    """**Beats in noise**: the noise stress test from 24 to -6 dB."""
+
+    def judge(done: Done) -> "Evaluation":
+        from ecgstream.evaluation import noise_stress as protocol
+
+        return protocol.run(data, done)
+
+    tell(judge, data, as_json, report, None)
+
+
+@evaluate.command()
+def alarms(
+    *,
+    data: Data,
+    model: ModelFolder = None,
+    split: Which = Split.dev,
+    as_json: AsJson = False,
+    report: Report = None,
+    databases: Databases = ["vfdb", "mitdb", "svdb"],  # noqa: B006
+) -> None:
+    """**The whole chain to the alert**: which events raise an alarm, how late, how often falsely.
+
+    With `cinc2017` below `--data` also in short wearable recordings, unless databases are named.
+    """
+
+    def judge(done: Done) -> "Evaluation":
+        from ecgstream.evaluation import alarms as protocol
+
+        return protocol.run(data, _model(model), split.value, done, databases)
+
+    tell(judge, data, as_json, report, None)
 
 
 @evaluate.command()
@@ -146,6 +130,7 @@ def rhythms(
     predictions: Predictions = None,
     baseline: Baseline = True,
     databases: Databases = ["mitdb", "vfdb"],  # noqa: B006
+    unjudged: Unjudged = [],  # noqa: B006
 ) -> None:
     """**Rhythms in long recordings**: sensitivity and +P by duration and by episode, as EC57 and `epicmp`
     count.
@@ -156,8 +141,9 @@ def rhythms(
     def judge(done: Done) -> "Evaluation":
         from ecgstream.evaluation import protocols
 
+        names = [name.removeprefix("(") for name in unjudged]
         return protocols.rhythms(
-            data, _model(model), split.value, done, baseline=baseline, databases=databases
+            data, _model(model), split.value, done, baseline=baseline, databases=databases, unjudged=names
         )
 
     tell(judge, data, as_json, report, predictions)
@@ -197,6 +183,7 @@ def acute(
     as_json: AsJson = False,
     report: Report = None,
     predictions: SegmentPredictions = None,
+    databases: Databases = ["vfdb", "mitdb"],  # noqa: B006
 ) -> None:
     """**Shockable rhythm**: VF and rapid VT against the AHA's goals, with one-sided 90 % lower bounds.
 
@@ -206,7 +193,7 @@ def acute(
     def judge(done: Done) -> "Evaluation":
         from ecgstream.evaluation import acute as protocol
 
-        return protocol.run(data, _model(model), split.value, done)
+        return protocol.run(data, _model(model), split.value, done, databases)
 
     tell(judge, data, as_json, report, predictions)
 
@@ -257,30 +244,3 @@ def _model(folder: Path | None) -> "Model":
     from ecgstream.shipped import shipped_model
 
     return model_folder.load_model(folder or shipped_model())
-
-
-def _command_of(module: str, needs_model: bool) -> Callable[..., None]:
-    """A command around `ecgstream.evaluation.<module>.run(data, model, split, done)`, or `run(data, done)` where no model is needed and
-    all records are judged; neither makes predictions.
-    """
-
-    def judged(data: Path, judge: Callable[..., "Evaluation"], as_json: bool, report: Path | None) -> None:
-        def judge_told(done: Done) -> "Evaluation":
-            return judge(importlib.import_module(f"ecgstream.evaluation.{module}").run, done)
-
-        tell(judge_told, data, as_json, report, None)
-
-    def with_model(
-        *,
-        data: Data,
-        model: ModelFolder = None,
-        split: Which = Split.dev,
-        as_json: AsJson = False,
-        report: Report = None,
-    ) -> None:
-        judged(data, lambda run, done: run(data, _model(model), split.value, done), as_json, report)
-
-    def without_model(*, data: Data, as_json: AsJson = False, report: Report = None) -> None:
-        judged(data, lambda run, done: run(data, done), as_json, report)
-
-    return with_model if needs_model else without_model

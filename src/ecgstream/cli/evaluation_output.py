@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def told_plainly() -> Iterator[None]:
-    """A user's mistake becomes one line on stderr and exit code 2."""
+    """A user's mistake is told on stderr, in a line or in one for each recording, with exit code 2."""
     from ecgstream.evaluation import BadReference, NothingToJudge
     from ecgstream.model_folder import ModelError
     from ecgstream.training_settings import ConfigError

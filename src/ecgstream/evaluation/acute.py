@@ -37,14 +37,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgstream.evaluation import spans, statistics
-from ecgstream.evaluation.chosen import none_in
+from ecgstream.evaluation import NothingToJudge, spans, statistics
+from ecgstream.evaluation.annotated import read_references, stream_references
+from ecgstream.evaluation.chosen import named, none_in
 from ecgstream.evaluation.folds import fold_for, has_folds, with_fold
 from ecgstream.evaluation.progress import expect
 from ecgstream.evaluation.references import ACUTE_OF, Reference, records_of, renamed
 from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Shown, Table, Worst
-from ecgstream.evaluation.rhythms import stream_references
-from ecgstream.evaluation.shocks import GOALS, Segment, segments_of
+from ecgstream.evaluation.shocks import GOALS, Segment, segments_of, stretches
 from ecgstream.evaluation.streaming import Stream
 from ecgstream.evaluation.ventricular import SEGMENT_S
 from ecgstream.training.splits import VFDB
@@ -183,16 +183,23 @@ def run(
     Where the model folder carries heads of folds, all of VFDB is judged, each patient by the head that
     never met them.
     """
-    wanted = {database: folds_of(model, data, database, split) for database in databases}
-    n = sum(len(records) for folds in wanted.values() for records in folds.values())
+    databases = named(databases)
+    wanted = {
+        (database, fold): read_references(data, {database: records})
+        for database in databases
+        for fold, records in folds_of(model, data, database, split).items()
+    }
+    n = sum(map(len, wanted.values()))
     if not n:
         raise none_in(databases, split, data)
+    if not any(stretches(reference) for references in wanted.values() for reference in references):
+        raise NothingToJudge(
+            f"{data}: no rhythm of {' or '.join(databases)} is annotated there: nothing to judge"
+        )
     expect(done, n)
     pairs: list[tuple[Reference, Stream]] = []
-    for database, folds in wanted.items():
-        for fold, records in folds.items():
-            judge = with_fold(model, fold)
-            pairs += stream_references(data, judge, split, done, (database,), records=records)
+    for (_, fold), references in wanted.items():
+        pairs += stream_references(data, with_fold(model, fold), references, done, keep_signal=True)
     return evaluate(pairs, tuple(model.acute_classes), model=model.name, split=split)
 
 

@@ -3,7 +3,7 @@
 | kind | annotated event |
 |---|---|
 | asystole | VFDB's ``(ASYS`` of 4 s or more; 4 s from beat to beat without fibrillation (MIT-BIH, SVDB) |
-| vf | ``(VF``, ``(VFIB``, ``(VFL`` of 4 s or more |
+| vf | ``(VF``, ``(VFIB``, ``(VFL``, or ``[`` to ``]``, of 4 s or more |
 | vt | 5 or more V beats over 100/min (MIT-BIH, SVDB: by beats); ``(VT`` of 4 s or more (VFDB) |
 | extreme-tachycardia | 17 beats over 140/min, from the first of them (MIT-BIH, SVDB) |
 | extreme-bradycardia | 5 beats under 40/min, from the first of them (MIT-BIH, SVDB) |

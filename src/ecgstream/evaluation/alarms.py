@@ -29,16 +29,18 @@ import numpy as np
 from ecgstream.evaluation import short_alarms
 from ecgstream.evaluation.alarm_chain import Told, streamed, told
 from ecgstream.evaluation.alarm_events import FIBRILLATION, annotated, ventricular_runs
-from ecgstream.evaluation.chosen import none_in
+from ecgstream.evaluation.annotated import read_references
+from ecgstream.evaluation.chosen import named, none_in
 from ecgstream.evaluation.folds import fold_for, has_folds, with_fold
 from ecgstream.evaluation.progress import expect
-from ecgstream.evaluation.references import Reference, read_reference, records_of
+from ecgstream.evaluation.references import Reference, records_of
 from ecgstream.evaluation.results import Cell, Evaluation, Table, Worst, fixed
 from ecgstream.evaluation.sources import read_source
 from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import lower_bound
 from ecgstream.limits import load_limits
 from ecgstream.messages import Finding
+from ecgstream.training.splits import VFDB
 
 if TYPE_CHECKING:
     from ecgstream import model_folder
@@ -75,15 +77,16 @@ def run(
     done: Callable[[Any], None],
     databases: Sequence[str] = DATABASES,
 ) -> Evaluation:
-    """Judge the chain on the recordings of `data`."""
+    """Judge the chain on the recordings of `data`; on CinC 2017's, too, unless databases are named."""
     limits, judged = load_limits(), []
+    is_named, databases = tuple(databases) != DATABASES, named(databases)
     for reference, timed in timed_findings(data, model, split, done, databases):
         alerts = told(timed, limits, KINDS)
         judged.append(Judged(reference, annotated(reference), ventricular_runs(reference, 3), alerts))
     tables = [_caught(judged), false_table(judged), _astray(judged), _by_record(judged)]
     worst = where_it_is_worst(judged)
     kinds = (*KINDS, *short_alarms.LESS_URGENT)
-    short = short_alarms.judge(data, model, split, done, limits, kinds)
+    short = [] if is_named else short_alarms.judge(data, model, split, done, limits, kinds)
     if short:
         tables.insert(2, short_alarms.table(short, kinds))
         worst += short_alarms.worst(short)
@@ -94,20 +97,18 @@ def timed_findings(
     data: Path, model: "model_folder.Model", split: str, done: Callable[[Any], None], databases: Sequence[str]
 ) -> Iterator[tuple[Reference, list[tuple[float, Finding]]]]:
     """Each recording's findings, each with how many seconds of the recording had been given when it came."""
-    wanted: dict[int | None, list[Reference]] = {}
-    for database in databases:
-        every = "all" if database == "vfdb" and has_folds(model) else split
-        for record in records_of(data, database, every):
-            reference = read_reference(data, database, record)
-            wanted.setdefault(fold_for(model, database, record), []).append(reference)
-    n = sum(map(len, wanted.values()))
-    if not n:
+    chosen = {d: records_of(data, d, "all" if d == VFDB and has_folds(model) else split) for d in databases}
+    references = read_references(data, chosen)
+    if not references:
         raise none_in(databases, split, data)
-    expect(done, n)
-    for fold, references in wanted.items():
+    wanted: dict[int | None, list[Reference]] = {}
+    for reference in references:
+        wanted.setdefault(fold_for(model, reference.database, reference.record), []).append(reference)
+    expect(done, len(references))
+    for fold, own in wanted.items():
         judge = with_fold(model, fold)
-        for i in range(0, len(references), AT_ONCE):
-            lot = references[i : i + AT_ONCE]
+        for i in range(0, len(own), AT_ONCE):
+            lot = own[i : i + AT_ONCE]
             sources = [read_source(data, r.database, r.record, r.patient) for r in lot]
             for reference, findings in zip(lot, streamed(judge, sources), strict=True):
                 yield reference, findings
@@ -149,9 +150,10 @@ def _caught(judged: Sequence[Judged]) -> Table:
 def may_be_false(record: Judged, kind: str) -> bool:
     """Whether nothing in a whole recording warrants alerts of a kind."""
     labels = {i.label for i in record.reference.rhythms}
+    fibrillates = bool(labels & set(FIBRILLATION) or record.reference.fibrillation)
     if kind == "asystole":
-        return not (labels & {"ASYS", *FIBRILLATION} or record.events["asystole"])
-    if labels & set(WILD) or record.events["vt"] or record.events["vf"]:
+        return not (fibrillates or "ASYS" in labels or record.events["asystole"])
+    if fibrillates or "VT" in labels or record.events["vt"] or record.events["vf"]:
         return False
     return kind in ("vt", "vf") or (len(record.reference.beats_s) > 0 and not record.events.get(kind))
 

@@ -14,8 +14,9 @@ PhysioNet's `bxb`), from 5:00 on, outside ventricular fibrillation. Records with
 Gross figures over all beats, with intervals by bootstrap over patients.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from ecgstream.evaluation import statistics
 from ecgstream.evaluation.labels import kinds_of
 from ecgstream.evaluation.references import LEARNING_S, Reference
-from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst
+from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Later, Prediction, Table, Worst
 from ecgstream.evaluation.streaming import Model, Stream
 from ecgstream.training.splits import MITDB_PACED
 
@@ -120,7 +121,8 @@ def classes_of(stream: Stream, model: Model) -> NDArray[np.str_]:
 
 def evaluate(pairs: Sequence[tuple[Reference, Stream]], model: Model, split: str) -> Evaluation:
     """Judge the streams' beats, one row a database."""
-    result, classes = Evaluation("beats-classes", model.name, split), model.beat_classes
+    later, classes = Later(), model.beat_classes
+    result = Evaluation("beats-classes", model.name, split, predictions=later)
     rows: list[tuple[Cell, ...]] = []
     records: list[tuple[Cell, ...]] = []
     total = np.zeros((len(REFERENCE_KINDS), len(OUR_KINDS)))
@@ -148,7 +150,7 @@ def evaluate(pairs: Sequence[tuple[Reference, Stream]], model: Model, split: str
             shares.append(stream.beats[pair[judged]].reshape(-1, len(classes)))
             labels.append(_indices(said[pair[judged]], classes))
             truths.append(_indices(reference.kinds[judged], classes))
-            result.predictions += _predictions(reference, stream, classes, said)
+            later.parts.append(partial(_predictions, reference, stream, classes, said))
     note = "AAMI EC57, between patients, from 5:00; 95 % intervals over patients."
     result.tables.append(Table("beat classes", COLUMNS, rows, note))
     result.tables.append(
@@ -206,9 +208,9 @@ def _worst(
 
 def _predictions(
     reference: Reference, stream: Stream, classes: Sequence[str], said: NDArray[np.str_]
-) -> list[Prediction]:
+) -> Iterator[Prediction]:
     name = f"{reference.database}/{reference.record}"
-    return [
-        Prediction(name, float(at), float(at), str(kind), dict(zip(classes, share.tolist(), strict=True)))
-        for at, kind, share in zip(stream.beats_s, said, stream.beats, strict=True)
-    ]
+    for at, kind, share in zip(stream.beats_s, said, stream.beats, strict=True):
+        yield Prediction(
+            name, float(at), float(at), str(kind), dict(zip(classes, share.tolist(), strict=True))
+        )

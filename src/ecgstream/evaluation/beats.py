@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream import beats, resampling
+from ecgstream.evaluation.annotated import read_references
 from ecgstream.evaluation.beat_classes import is_scored, match
+from ecgstream.evaluation.chosen import named, unannotated
 from ecgstream.evaluation.progress import expect
-from ecgstream.evaluation.references import LEARNING_S, Reference, read_reference, records_of
+from ecgstream.evaluation.references import LEARNING_S, Reference, records_of
 from ecgstream.evaluation.results import Cell, Evaluation, Shown, Table, fixed
 from ecgstream.evaluation.sources import Source, SourcePiece, read_source
 from ecgstream.frontend import FrontEnd
@@ -147,7 +149,8 @@ def _gated(title: str, counts: Sequence[Count]) -> tuple[Cell, ...]:
 def evaluate(counts: dict[tuple[str, str], Count], delays: Floats) -> Evaluation:
     """Tables from the counts of (database, record) and the delays of decisions [s]."""
     result = Evaluation("beats", DETECTOR, "all")
-    groups = {db: [c for (d, _), c in counts.items() if d == db] for db in DATABASES}
+    databases = list(dict.fromkeys(database for database, _ in counts))
+    groups = {db: [c for (d, _), c in counts.items() if d == db] for db in databases}
     rest = [c for (d, r), c in counts.items() if d == "mitdb" and r not in MITDB_PACED]
     groups = {k: v for k, v in {**groups, "mitdb without paced": rest}.items() if v}
     note = "EC57: 150 ms, from 5:00; mean: average of the records. Nothing is left out but VF and flutter."
@@ -178,20 +181,28 @@ def evaluate(counts: dict[tuple[str, str], Count], delays: Floats) -> Evaluation
     return result
 
 
-def run(data: Path, done: Callable[[Detected], None] = lambda _detected: None) -> Evaluation:
-    """Judge every annotated record of mitdb and svdb in `data`; `done` is told of each record."""
+def run(
+    data: Path,
+    done: Callable[[Detected], None] = lambda _detected: None,
+    databases: Sequence[str] = DATABASES,
+) -> Evaluation:
+    """Judge every annotated record of databases in `data` (of `DATABASES` those that are there); `done` is told of each record."""
     counts: dict[tuple[str, str], Count] = {}
     delays = [np.empty(0)]
-    wanted = {d: records_of(data, d, "all") for d in DATABASES if (data / d).is_dir()}
-    expect(done, sum(map(len, wanted.values())))
-    for database, records in wanted.items():
-        for record in records:
-            reference = read_reference(data, database, record)
-            detected = detect(read_source(data, database, record, reference.patient, lead=0))
-            counts[database, record] = count(reference, detected)
-            if database == "mitdb":
-                delays.append(delays_s(detected.source))
-            done(detected)
-    if not counts:
+    is_usual = tuple(databases) == DATABASES
+    wanted = {d: records_of(data, d, "all") for d in named(databases) if not is_usual or (data / d).is_dir()}
+    if not wanted:
         raise FileNotFoundError(f"{data}: none of {', '.join(DATABASES)} there")
+    references = read_references(data, wanted, None)
+    for database in wanted:
+        if not any((r.beats_s >= LEARNING_S).any() for r in references if r.database == database):
+            raise unannotated("beat", database, data)
+    expect(done, len(references))
+    for reference in references:
+        key = reference.database, reference.record
+        detected = detect(read_source(data, *key, reference.patient, lead=0))
+        counts[key] = count(reference, detected)
+        if reference.database == "mitdb":
+            delays.append(delays_s(detected.source))
+        done(detected)
     return evaluate(counts, np.concatenate(delays))

@@ -1,6 +1,6 @@
 """Each protocol whole: what it reads, how it judges, and the baseline beside it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from ecgstream.evaluation import acute as acute_protocol
 from ecgstream.evaluation import beat_classes as beat_protocol
 from ecgstream.evaluation import cinc2017 as cinc_protocol
 from ecgstream.evaluation import rhythms as rhythm_protocol
+from ecgstream.evaluation.annotated import read_references, stream_references
 from ecgstream.evaluation.chosen import chosen, named, unannotated
 from ecgstream.evaluation.progress import expect
-from ecgstream.evaluation.references import LEARNING_S, read_cinc_labels, read_reference, records_of
+from ecgstream.evaluation.references import LEARNING_S, read_cinc_labels, records_of
 from ecgstream.evaluation.results import Evaluation
 from ecgstream.model_folder import Model
 from ecgstream.training.splits import MITDB, MITDB_PACED
@@ -50,18 +51,18 @@ def rhythms(
     *,
     baseline: bool = True,
     databases: Sequence[str] = RHYTHMS_OF,
+    unjudged: Collection[str] = (),
 ) -> Evaluation:
-    """Rhythms in long recordings; with `baseline` beside AF from RR intervals, where mitdb is there to choose its
-    threshold on.
+    """Rhythms in long recordings, but those that the experts call one of `unjudged`; with `baseline` beside AF from RR intervals,
+    where mitdb is there to choose its threshold on.
     """
     databases = named(databases)
     fitting = records_of(data, MITDB, "train") if baseline and any((data / MITDB).glob("*.atr")) else []
     expect(done, len(fitting))
-    result, pairs = rhythm_protocol.run(data, model, split, done, databases)
+    to_fit = read_references(data, {MITDB: fitting})
+    result, pairs = rhythm_protocol.run(data, model, split, done, databases, unjudged)
     if baseline:
-        train = rhythm_protocol.stream_references(
-            data, model, "train", done, (MITDB,), scored=False, records=fitting
-        )
+        train = stream_references(data, model, to_fit, done, scored=False)
         try:
             result.tables += rr_baseline.rhythm_tables(train, pairs)
         except rr_baseline.NoThreshold:
@@ -73,18 +74,17 @@ def beats_classes(
     data: Path, model: Model, split: str, done: Done, *, databases: Sequence[str] = BEATS_OF
 ) -> Evaluation:
     """Beat types between patients."""
-    databases = named(databases)
-    for database in databases:
-        records = chosen(data, database, split)
-        expect(done, len(records))
-        if database == MITDB and set(records) <= MITDB_PACED:
-            raise NothingToJudge(
-                f"{data}: all recordings of mitdb there in the split '{split}' are paced: nothing to judge"
-            )
-        references = (read_reference(data, database, record) for record in records)
-        if not any((reference.beats_s >= LEARNING_S).any() for reference in references):
+    wanted = {database: chosen(data, database, split) for database in named(databases)}
+    if MITDB in wanted and set(wanted[MITDB]) <= MITDB_PACED:
+        raise NothingToJudge(
+            f"{data}: all recordings of mitdb there in the split '{split}' are paced: nothing to judge"
+        )
+    references = read_references(data, wanted, None)
+    for database in wanted:
+        if not any((r.beats_s >= LEARNING_S).any() for r in references if r.database == database):
             raise unannotated("beat", database, data)
-    pairs = rhythm_protocol.stream_references(data, model, split, done, databases)
+    expect(done, len(references))
+    pairs = stream_references(data, model, references, done)
     return beat_protocol.evaluate(pairs, model, split)
 
 

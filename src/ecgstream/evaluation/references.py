@@ -4,13 +4,15 @@ Vocabulary. The rhythm a database writes after ``(`` becomes one of the model's 
 and one of its acute classes (`ACUTE_OF`). Atrial flutter counts as ``af``. Rhythms the model has no class
 for become ``other``: pre-excitation, atrial bigeminy, high-grade ventricular ectopy. Ventricular
 fibrillation and flutter and asystole have no long-horizon class and are left out of the rhythm tables; the
-acute tables judge them. Blocks of all degrees, ``(BI``, ``(BII``, ``(B3``, and ``(SAB`` are ``block``.
+acute tables judge them. Blocks of all degrees, ``(BI``, ``(BII``, ``(B3``, and ``(SAB`` are ``block``. A rhythm lasts until
+the next, or until a ``)`` (Icentia11k), after which none is known.
 
 Beats follow AAMI EC57: N (normal, bundle branch block, escape), S (supraventricular ectopic), V
 (ventricular ectopic and escape), F (fusion), Q (paced, fusion with paced, unclassifiable); the codes stand
 in `KIND_OF`.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from ecgstream.evaluation import BadReference, sources
 from ecgstream.recordings.wfdb_format import check_signals, read_header, read_marks
 from ecgstream.training.corpus import AAMI
-from ecgstream.training.splits import patient_of, split_of
+from ecgstream.training.splits import LEARNT, patient_of, split_of
 
 RHYTHM_OF: dict[str, str | None] = {
     "N": "sinus", "NSR": "sinus", "SBR": "sinus",
@@ -78,12 +80,15 @@ class Reference:
 
 def records_of(data: Path, database: str, split: str = "dev") -> list[str]:
     """The annotated records of `data/database` that are in `split` (``train``, ``tune``, ``dev`` or
-    ``all``), sorted.
+    ``all``), sorted; where there are none in the folder itself, those of the folders below it, as ``p00/p00000/p00000_s00``.
     """
     folder = data / database
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected PhysioNet's {database} there")
-    names = sorted(path.stem for path in folder.glob("*.atr"))
+    files = list(folder.glob("*.atr"))
+    if not files and database not in LEARNT:  # whose records are known by their names alone
+        files = list(folder.rglob("*.atr"))
+    names = sorted(file.relative_to(folder).with_suffix("").as_posix() for file in files)
     if not names:
         raise FileNotFoundError(f"{folder}: no annotations (*.atr) there; expected PhysioNet's {database}")
     with_signal = [name for name in names if _has_signal(folder, name)]  # AFDB has two without
@@ -95,8 +100,13 @@ def _has_signal(folder: Path, record: str) -> bool:
         return bool(read_header(folder / f"{record}.hea").n_sig)
 
 
-def read_reference(data: Path, database: str, record: str) -> Reference:
-    """Read one record's ``.atr``. Raises `BadReference` naming a rhythm outside the vocabulary, or a file that can't be read."""
+def read_reference(
+    data: Path, database: str, record: str, unjudged: Collection[str] | None = ()
+) -> Reference:
+    """Read one record's ``.atr``; of the rhythms in `unjudged` (None: of any outside the vocabulary) nothing is known.
+
+    Raises `BadReference` naming a rhythm that is neither in the vocabulary nor among these, or a file that can't be read.
+    """
     with sources.told_of(database, record):
         header = check_signals(data / database, record)
         marks = read_marks(data / database, record)
@@ -104,16 +114,20 @@ def read_reference(data: Path, database: str, record: str) -> Reference:
         raise BadReference(f"{database}/{record}: expected the number of samples in its header, found none")
     duration_s = header.sig_len / header.fs
     times_s = np.asarray(marks.sample, np.float64) / header.fs
-    changes: list[tuple[float, str]] = []
+    changes: list[tuple[float, str | None]] = []
     onsets: list[tuple[float, str]] = []
     for at_s, symbol, note in zip(times_s, marks.symbol, marks.aux_note, strict=True):
         name = note.strip("\x00").strip()
-        if symbol == "+" and name.startswith("("):
-            if name[1:] not in RHYTHM_OF:
+        if symbol == "+" and name == ")":
+            changes.append((float(at_s), None))
+        elif symbol == "+" and name.startswith("("):
+            label = name[1:]
+            is_judged = label in RHYTHM_OF if unjudged is None else label not in unjudged
+            if is_judged and label not in RHYTHM_OF:
                 raise BadReference(
                     f"{database}/{record} at {at_s:.1f} s: rhythm {name!r}, expected one of {', '.join(RHYTHM_OF)}"
                 )
-            changes.append((float(at_s), name[1:]))
+            changes.append((float(at_s), label if is_judged else None))
         elif symbol in "[]":
             onsets.append((float(at_s), symbol))
     is_beat = np.array([symbol in KIND_OF for symbol in marks.symbol], dtype=bool)
@@ -124,12 +138,14 @@ def read_reference(data: Path, database: str, record: str) -> Reference:
     )
 
 
-def intervals(changes: list[tuple[float, str]], end_s: float) -> list[Interval]:
-    """Changes (time, label) as intervals, each lasting until the next change; equal neighbours are joined."""
+def intervals(changes: Sequence[tuple[float, str | None]], end_s: float) -> list[Interval]:
+    """Changes (time, label) as intervals, each lasting until the next change, none from a change to None on; equal neighbours
+    are joined.
+    """
     joined: list[Interval] = []
     ends = [*(at for at, _ in changes[1:]), end_s]
     for (start_s, label), stop_s in zip(changes, ends[: len(changes)], strict=True):
-        if stop_s <= start_s:
+        if label is None or stop_s <= start_s:
             continue
         if joined and joined[-1].label == label and joined[-1].end_s == start_s:
             joined[-1] = Interval(joined[-1].start_s, stop_s, label)

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,17 @@ class Prediction:
     more: dict[str, str] = field(default_factory=dict)
 
 
+class Later:
+    """Predictions that are made when they are asked for: those of a day are a hundred thousand, and few want them."""
+
+    def __init__(self) -> None:
+        self.parts: list[Callable[[], Iterable[Prediction]]] = []
+
+    def __iter__(self) -> Iterator[Prediction]:
+        for part in self.parts:
+            yield from part()
+
+
 @dataclass(frozen=True)
 class Confusion:
     """Rows are the reference, columns the prediction: int64 (n, n), counted in `unit`."""
@@ -83,7 +94,7 @@ class Evaluation:
     model: str
     split: str
     tables: list[Table] = field(default_factory=list)
-    predictions: list[Prediction] = field(default_factory=list)
+    predictions: list[Prediction] | Later = field(default_factory=list)
     confusions: dict[str, Confusion] = field(default_factory=dict)
     reliabilities: dict[str, Reliability] = field(default_factory=dict)
     worst: list[Worst] = field(default_factory=list)
@@ -162,17 +173,22 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
     """Write every prediction as CSV (record, start_s, end_s, label, what else is known, then a column a
-    class); returns how many.
+    class); returns how many. `predictions` are gone through twice.
 
     The label needn't be the likeliest class: rules from the order of beats and operating points name some.
     """
-    rows = list(predictions)
-    classes = list(dict.fromkeys(name for row in rows for name in row.probabilities))
-    more = list(dict.fromkeys(name for row in rows for name in row.more))
+    columns: dict[str, None] = {}
+    others: dict[str, None] = {}
+    n = 0
+    for row in predictions:
+        columns.update(dict.fromkeys(row.probabilities))
+        others.update(dict.fromkeys(row.more))
+        n += 1
+    classes, more = list(columns), list(others)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["record", "start_s", "end_s", "label", *more, *classes])
-        for row in rows:
+        for row in predictions:
             shares = (row.probabilities.get(name) for name in classes)
             cells = ["" if p is None or math.isnan(p) else f"{p:.5f}" for p in shares]
             known = (row.more.get(name, "") for name in more)
@@ -185,4 +201,4 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
                     *cells,
                 ]
             )
-    return len(rows)
+    return n

@@ -19,14 +19,16 @@ Sinus rhythm with ectopic beats is "other" to CinC 2017, which the network also 
 MIT-BIH. Here it is `sinus` where the beats explain it (`ecgstream.patterns`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgstream.evaluation import spans, statistics
+from ecgstream.evaluation.annotated import read_references, stream_references
 from ecgstream.evaluation.chosen import chosen, unannotated
 from ecgstream.evaluation.labels import CENTRE_S, centred, labels_of, why_none
 from ecgstream.evaluation.progress import expect
@@ -35,15 +37,12 @@ from ecgstream.evaluation.references import (
     RHYTHM_OF,
     Interval,
     Reference,
-    read_reference,
-    records_of,
     renamed,
 )
-from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Prediction, Table, Worst, fixed
-from ecgstream.evaluation.sources import read_source
+from ecgstream.evaluation.results import Cell, Confusion, Evaluation, Later, Prediction, Table, Worst, fixed
 from ecgstream.evaluation.spans import Span
 from ecgstream.evaluation.statistics import Estimate
-from ecgstream.evaluation.streaming import Model, Stream, stream_records, unscored
+from ecgstream.evaluation.streaming import Model, Stream
 
 UNTRAINED = "vfdb"  # its rhythms are not learnt from, so all of its patients are judged
 COLUMNS = (
@@ -164,13 +163,14 @@ def evaluate(
     result = Evaluation("rhythms", model, split)
     names = [*classes, "af, flutter apart"]
     abstained: list[tuple[Cell, ...]] = []
+    labels = [labels_of(stream, classes, thresholds) for _, stream in pairs]
     for database in dict.fromkeys(reference.database for reference, _ in pairs):
-        own = [(r, s) for r, s in pairs if r.database == database]
+        own = [(r, named) for (r, _), named in zip(pairs, labels, strict=True) if r.database == database]
         patients = [r.patient for r, _ in own]
         counts: dict[str, list[Counts]] = {name: [] for name in names}
         silent = scored = 0.0
-        for reference, stream in own:
-            said = centred(labels_of(stream, classes, thresholds), reference.duration_s)
+        for reference, named in own:
+            said = centred(named, reference.duration_s)
             for name, count in compare_record(reference, said, classes).items():
                 counts[name].append(count)
             judged = scored_spans(reference)
@@ -182,7 +182,7 @@ def evaluate(
     result.tables.append(
         Table("abstention", ("database", "hours scored", "share without a rhythm"), abstained)
     )
-    _details(result, pairs, classes, thresholds)
+    _details(result, pairs, classes, labels)
     return result
 
 
@@ -190,16 +190,18 @@ def _details(
     result: Evaluation,
     pairs: Sequence[tuple[Reference, Stream]],
     classes: Sequence[str],
-    thresholds: Mapping[str, float] | None,
+    named: Sequence[Sequence[str | None]],
 ) -> None:
-    """Confusion, calibration (of what the greatest probability named), predictions and worst records, by second."""
+    """Confusion, calibration (of what the greatest probability named), predictions and worst records, by second; `named`: what each
+    stream's findings name.
+    """
+    result.predictions = later = Later()
     truths, saids, shares = [], [], []
     wrong: list[tuple[float, Worst]] = []
-    for reference, stream in pairs:
+    for (reference, stream), labels in zip(pairs, named, strict=True):
         n = len(stream.rhythm)
         if n == 0:
             continue
-        labels = labels_of(stream, classes, thresholds)
         judged_by = np.minimum(np.arange(n) + CENTRE_S, n - 1)
         middle = np.arange(n, dtype=np.float64) + 0.5
         scored = [(a, b) for a, b in scored_spans(reference)]
@@ -226,16 +228,7 @@ def _details(
                     Worst(reference.database, reference.record, start, start + 30.0, caption),
                 )
             )
-        result.predictions += [
-            Prediction(
-                f"{reference.database}/{reference.record}",
-                max(0.0, k - 29.0),
-                k + 1.0,
-                labels[k] or why_none(stream, k),
-                dict(zip(classes, stream.rhythm[k].tolist(), strict=True)),
-            )
-            for k in range(n)
-        ]
+        later.parts.append(partial(_predictions, reference, stream, classes, labels))
     truth, said = (np.concatenate([np.empty(0, np.int64), *parts]) for parts in (truths, saids))
     matrix = statistics.confusion(truth, said, len(classes))
     result.confusions["second"] = Confusion(tuple(classes), matrix, "seconds")
@@ -244,44 +237,39 @@ def _details(
     result.worst = [worst for _, worst in sorted(wrong, key=lambda pair: -pair[0])[:8]]
 
 
+def _predictions(
+    reference: Reference, stream: Stream, classes: Sequence[str], labels: Sequence[str | None]
+) -> Iterator[Prediction]:
+    for k, row in enumerate(stream.rhythm):
+        yield Prediction(
+            f"{reference.database}/{reference.record}",
+            max(0.0, k - 29.0),
+            k + 1.0,
+            labels[k] or why_none(stream, k),
+            dict(zip(classes, row.tolist(), strict=True)),
+        )
+
+
 def run(
-    data: Path, model: Model, split: str, done: Callable[[Stream], None], databases: Sequence[str]
-) -> tuple[Evaluation, list[tuple[Reference, Stream]]]:
-    """Stream the annotated records of a split, and all of `UNTRAINED`, and judge their rhythms."""
-    wanted = {d: chosen(data, d, "all" if d == UNTRAINED else split) for d in databases}
-    for database, records in wanted.items():
-        if not any(scored_spans(read_reference(data, database, record)) for record in records):
-            raise unannotated("rhythm", database, data)
-    expect(done, sum(map(len, wanted.values())))
-    pairs = []
-    for database, records in wanted.items():
-        pairs += stream_references(data, model, split, done, (database,), records=records)
-    result = evaluate(
-        pairs, tuple(model.rhythm_classes), model=model.name, split=split, thresholds=model.thresholds
-    )
-    return result, pairs
-
-
-def stream_references(
     data: Path,
     model: Model,
     split: str,
     done: Callable[[Stream], None],
     databases: Sequence[str],
-    *,
-    scored: bool = True,
-    records: Sequence[str] | None = None,
-) -> list[tuple[Reference, Stream]]:
-    """The annotations of a split's records (or of `records`) with what the stream says; without scores on
-    request.
-    """
-    references = [
-        read_reference(data, database, record)
-        for database in databases
-        for record in (records_of(data, database, split) if records is None else records)
-    ]
-    by_name = {(r.database, r.record): r for r in references}
-    sources = (read_source(data, r.database, r.record, r.patient) for r in references)
-    scorer = None if scored else unscored(model)
-    streams = stream_records(model, sources, keep_signal=True, scorer=scorer, done=done)
-    return [(by_name[s.source.database, s.source.record], s) for s in streams]
+    unjudged: Collection[str] = (),
+) -> tuple[Evaluation, list[tuple[Reference, Stream]]]:
+    """Stream the annotated records of a split, and all of `UNTRAINED`, and judge their rhythms, but those called `unjudged`."""
+    wanted = {d: chosen(data, d, "all" if d == UNTRAINED else split) for d in databases}
+    references = read_references(data, wanted, unjudged)
+    for database in wanted:
+        if not any(scored_spans(r) for r in references if r.database == database):
+            raise unannotated("rhythm", database, data)
+    expect(done, len(references))
+    pairs = []
+    for database in wanted:
+        own = [r for r in references if r.database == database]
+        pairs += stream_references(data, model, own, done)
+    result = evaluate(
+        pairs, tuple(model.rhythm_classes), model=model.name, split=split, thresholds=model.thresholds
+    )
+    return result, pairs

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecgstream.evaluation.references import ACUTE_OF, RHYTHM_OF, Reference
+from ecgstream.evaluation.references import ACUTE_OF, RHYTHM_OF, Interval, Reference
+from ecgstream.evaluation.spans import union, without
 from ecgstream.evaluation.streaming import Stream
 from ecgstream.evaluation.ventricular import SEGMENT_S, amplitude_uv, rate_bpm
 
@@ -80,7 +81,7 @@ class Segment:
 def segments_of(reference: Reference, stream: Stream, classes: Sequence[str]) -> list[Segment]:
     """Cut a record into segments and decide at the end of each."""
     found = []
-    for interval in reference.rhythms:
+    for interval in stretches(reference):
         n = int((interval.end_s - interval.start_s) // SEGMENT_S)
         for start_s in interval.start_s + SEGMENT_S * np.arange(n):
             last = (
@@ -105,6 +106,17 @@ def segments_of(reference: Reference, stream: Stream, classes: Sequence[str]) ->
                 )
             )
     return found
+
+
+def stretches(reference: Reference) -> list[Interval]:
+    """The stretches of one rhythm; where no rhythm is called VF or flutter, what stands between ``[`` and ``]`` is (CUDB)."""
+    rhythms, marked = reference.rhythms, [(i.start_s, i.end_s) for i in reference.fibrillation]
+    if not marked or any(ACUTE_OF[i.label] == "vf" for i in rhythms):
+        return rhythms
+    rest = [
+        Interval(*span, i.label) for i in rhythms for span in without([(i.start_s, i.end_s)], union(marked))
+    ]
+    return sorted([*rest, *(Interval(*span, "VF") for span in union(marked))], key=lambda i: i.start_s)
 
 
 def shares_over(stream: Stream, first: int, last: int, classes: Sequence[str]) -> dict[str, float]:

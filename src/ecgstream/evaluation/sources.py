@@ -7,7 +7,7 @@ import csv
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ecgstream.evaluation import BadReference
 from ecgstream.model_folder import CINC_CLASSES
 from ecgstream.recordings import RecordingError
-from ecgstream.recordings.wfdb_format import UV_OF, read_signals
+from ecgstream.recordings.recording import from_digital
+from ecgstream.recordings.wfdb_format import UV_OF, check_signals, read_signals
 
 PIECE_S = 10
 
@@ -31,7 +32,10 @@ class SourcePiece(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A recording: int16 (n,) in units of `uv_per_lsb` µV at `fs_hz`; stretches of it (first, end) may be missing."""
+    """A recording: int16 (n,) in units of `uv_per_lsb` µV at `fs_hz`; stretches of it (first, end) may be missing.
+
+    `n_let_go`: how many samples it had, where they aren't held any more.
+    """
 
     database: str
     record: str
@@ -40,11 +44,16 @@ class Source:
     uv_per_lsb: float
     samples: NDArray[np.int16]
     missing: tuple[tuple[int, int], ...] = ()
+    n_let_go: int = 0
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return len(self.samples) / self.fs_hz
+        return (len(self.samples) or self.n_let_go) / self.fs_hz
+
+    def without_samples(self) -> "Source":
+        """What else is known of it, so that a day of samples isn't held for its name and length."""
+        return replace(self, samples=np.empty(0, np.int16), n_let_go=len(self.samples))
 
 
 def read_source(data: Path, database: str, record: str, patient: str, lead: int | None = None) -> Source:
@@ -52,17 +61,34 @@ def read_source(data: Path, database: str, record: str, patient: str, lead: int 
     folder = data / database / ("training2017" if database == "cinc2017" else "")
     with told_of(database, record):
         read = read_signals(folder, record)
-    if lead is None:
-        lead = read.sig_name.index("MLII") if "MLII" in read.sig_name else 0
-    unit = read.units[lead]
+    lead = _lead_of(read) if lead is None else lead
+    unit = _unit_of(read, lead, database, record)
+    gain = read.adc_gain[lead]
+    signal = held(read.p_signal[:, lead] * gain)
+    values = np.rint(signal).astype(np.int64)
+    samples, uv_per_lsb = from_digital(values, np.zeros(len(values), bool), UV_OF[unit.lower()] / gain)
+    return Source(database, record, patient, float(read.fs), uv_per_lsb, samples)
+
+
+def check_source(data: Path, database: str, record: str) -> None:
+    """Raise `BadReference` where a record's header tells that `read_source` can't read it."""
+    with told_of(database, record):
+        header = check_signals(data / database, record)
+    if not hasattr(header, "seg_name"):  # whose segments have headers of their own
+        _unit_of(header, _lead_of(header), database, record)
+
+
+def _lead_of(header: Any) -> int:
+    return header.sig_name.index("MLII") if "MLII" in header.sig_name else 0
+
+
+def _unit_of(header: Any, lead: int, database: str, record: str) -> str:
+    unit = str(header.units[lead])
     if unit.lower() not in UV_OF:
         raise BadReference(
             f"{database}/{record}: signal {lead}: expected a voltage ({', '.join(UV_OF)}), found unit {unit!r}"
         )
-    gain = read.adc_gain[lead]
-    signal = held(read.p_signal[:, lead] * gain)
-    samples = np.clip(np.rint(signal), -32768, 32767).astype(np.int16)
-    return Source(database, record, patient, float(read.fs), UV_OF[unit.lower()] / gain, samples)
+    return unit
 
 
 def held(signal: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -140,7 +140,7 @@ class _Recorder:
         self.abandon()
         self.known.sort(key=lambda beat: beat.at)
         return Stream(
-            self.source,
+            self.source if keep_signal else self.source.without_samples(),
             np.array(self.acute, np.float32),
             np.array(self.rhythm, np.float32),
             np.array([grade is not Quality.UNREADABLE for grade in self.grades], bool),
@@ -190,7 +190,7 @@ def stream_records(
     done: Callable[[Stream], None] = lambda _stream: None,
 ) -> list[Stream]:
     """Stream recordings through front end and scorer, `n_slots` at a time; `done` is told of each as it
-    ends. The streams come in the order in which they end.
+    ends. The streams come in the order in which they end, without their samples unless signals are kept.
     """
     if front_end is None or scorer is None:
         serving_front_end, serving_scorer = _serving(model, n_slots, scorer)

@@ -9,15 +9,21 @@ patients and is split by record. NSTDB's `118e…` and `119e…` are MIT-BIH's 1
 import hashlib
 
 CINC2017, MITDB, NSTDB, SVDB, VFDB = "cinc2017", "mitdb", "nstdb", "svdb", "vfdb"
+LEARNT = frozenset({CINC2017, MITDB, NSTDB, SVDB, VFDB})  # some of their patients are
 MITDB_DEV = frozenset({"114", "119", "201", "208", "220"})
 MITDB_PACED = frozenset({"102", "104", "107", "217"})
 VFDB_FOLDS = 5
 
 
 def patient_of(database: str, record: str) -> str:
-    """The patient behind a record, as far as the database tells."""
+    """The patient behind a record, as far as the database tells; of records in folders each folder is one, unless its name is a number
+    (``1.0.0``).
+    """
     if database == NSTDB:
         return record.partition("e")[0]
+    folder = record.rpartition("/")[0]
+    if any(letter.isalpha() for letter in folder):
+        return folder
     return "201" if database == MITDB and record == "202" else record
 
 
