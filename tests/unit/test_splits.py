@@ -1,9 +1,14 @@
 """No patient stands on two sides."""
 
 import itertools
+import json
+import re
 from collections import Counter
+from pathlib import Path
 
 from ecgstream.training import splits
+
+ROOT = Path(__file__).parents[2]
 
 MITDB = [str(r) for r in (*range(100, 125), *range(200, 235))]
 SVDB = [str(r) for r in range(800, 895)]
@@ -68,3 +73,15 @@ def test_the_five_folds_of_cinc_2017_are_alike_in_size_and_each_record_is_in_one
     assert sorted(sizes) == [0, 1, 2, 3, 4]
     assert sum(sizes.values()) == len(CINC)
     assert min(sizes.values()) > 0.9 * len(CINC) / 5
+
+
+def test_the_page_names_mit_bih_s_records_that_nothing_was_learnt_from() -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text()
+    (told,) = re.findall(r"Of MIT-BIH they are ([\d,\sand]+), of SVDB", page)
+    (to_copy,) = re.findall(r"for r in ([\d ]+); do cp mitdb", page)
+    unseen = re.findall(r"\d+", told)
+    assert unseen == to_copy.split()
+    training = json.loads((ROOT / "models" / "ecgstream-1" / "model.json").read_text())["training"]
+    dev = training["dev_records"]["mitdb"]
+    assert not set(unseen) & set(dev)
+    assert len(set(unseen)) + len(dev) + training["records"]["mitdb"] == 48  # that MIT-BIH has
