@@ -84,9 +84,7 @@ def made_evaluation() -> results.Evaluation:
     found.tables.append(results.Table("t", ("rhythm", "Se", "n"), rows, "a note"))
     found.confusions["second"] = results.Confusion(("a", "b"), np.array([[3, 1], [0, 2]]), "seconds")
     found.reliabilities["second"] = reliability(np.array([0.8, 0.4]), np.array([True, False]))
-    found.predictions.append(
-        results.Prediction("mitdb/1", 0.0, 30.0, "af", {"af": 0.75, "sinus": float("nan")})
-    )
+    found.predictions = [results.Prediction("mitdb/1", 0.0, 30.0, "af", {"af": 0.75, "sinus": float("nan")})]
     found.worst.append(results.Worst("mitdb", "1", 10.0, 40.0, "a caption"))
     return found
 

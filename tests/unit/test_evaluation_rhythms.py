@@ -49,7 +49,7 @@ def test_cinc_score_by_hand() -> None:
     assert cell(found.table("abstention"), "signal the front end calls unreadable", "share") == pytest.approx(
         0.1
     )
-    assert len(found.predictions) == 7
+    assert len(list(found.predictions)) == 7
     assert [w.record for w in found.worst] == ["r2", "r4"]
 
 

@@ -116,9 +116,16 @@ def evaluate(
                 ],
             )
         )
-    for record, share, label in zip(records, claimed, said, strict=True):
-        given = dict(zip(CINC_CLASSES, share.tolist(), strict=True))
-        result.predictions.append(Prediction(record, 0.0, duration_s[record], CINC_CLASSES[label], given))
+    result.predictions = [
+        Prediction(
+            record,
+            0.0,
+            duration_s[record],
+            CINC_CLASSES[label],
+            dict(zip(CINC_CLASSES, share.tolist(), strict=True)),
+        )
+        for record, share, label in zip(records, claimed, said, strict=True)
+    ]
     result.worst = _worst(records, truth, said, claimed, duration_s)
     return result
 
