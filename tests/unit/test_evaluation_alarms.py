@@ -67,6 +67,12 @@ def test_a_rate_of_false_alarms_is_over_the_recordings_that_could_have_one() -> 
     assert found["all of them"] == ["1", "1", "–", "30.00", "720.0"]
 
 
+def test_where_nothing_can_be_false_the_rate_is_unknown() -> None:
+    wild = reference([], rhythms=[Interval(0.0, 60.0, "VFIB")])
+    rows = false_table([Judged(wild, annotated(wild), [], [])]).rows
+    assert [text(row[5]) for row in rows] == ["–"] * (len(KINDS) + 1)
+
+
 def test_vt_is_five_ventricular_beats_over_100() -> None:
     beats_s = [*np.arange(0, 8, 0.8), *np.arange(8, 10.4, 0.5), *np.arange(10.8, 20, 0.8)]
     run = "N" * 10 + "V" * 5 + "N" * (len(beats_s) - 15)

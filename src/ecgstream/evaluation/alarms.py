@@ -18,6 +18,7 @@ Departures: VFDB has no beats, so its rate alarms aren't judged, and its onsets 
 about a second. VFDB's recordings meet the head of a fold that has never seen their patient, where the model carries folds.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -174,15 +175,17 @@ def false_alarms(record: Judged) -> list[Told]:
 def false_table(judged: Sequence[Judged]) -> Table:
     """False alarms of each kind, and how often they come where they could."""
     rows: list[tuple[Cell, ...]] = []
-    total = 0.0
+    rates: list[float] = []
     for kind in KINDS:
         hours = sum(r.reference.duration_s for r in judged if may_be_false(r, kind)) / 3600
         found = [r.reference.record for r in judged for t in false_alarms(r) if t.kind == kind]
-        rate = len(found) / hours if hours else 0.0
-        total += rate
+        rate = len(found) / hours if hours else math.nan
+        rates.append(rate)
         shown = fixed(hours, 1), fixed(rate, 2), fixed(24 * rate, 1)
         rows.append((kind, len(found), len(set(found)), *shown))
     found = [r.reference.record for r in judged for _ in false_alarms(r)]
+    known = [rate for rate in rates if not math.isnan(rate)]
+    total = sum(known) if known else math.nan
     rows.append(("all of them", len(found), len(set(found)), None, fixed(total, 2), fixed(24 * total, 1)))
     columns = ("kind", "false alarms", "recordings", "hours", "per hour", "per patient-day")
     return Table(
