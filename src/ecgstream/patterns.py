@@ -9,9 +9,9 @@ To CinC 2017, from which network and trees learn, sinus rhythm with ectopic beat
 sinus rhythm, as it is to MIT-BIH, where the normal beats among the ectopic ones follow each other evenly.
 
 The other way round, a rhythm says something of its beats. What makes a beat supraventricular ectopic is that it comes early. In AF
-none does, but what looks like AF may be sinus rhythm with many ectopic beats, as the even intervals between the others show. Where the heart
-isn't fast, one that comes when it is due is normal. A supraventricular run over 100/min goes on until the heart slows: in a long one, beats
-are no longer early among those around them.
+none does, but what looks like AF may be sinus rhythm with many ectopic beats, as even intervals between the others show. Where the
+heart isn't fast, one that comes when it is due is normal. A supraventricular run over 100/min goes on until the heart slows: in a long
+one, beats are no longer early among those around them.
 """
 
 import re
