@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka.admin import NewPartitions
-from aiokafka.partitioner import murmur2
 
 from alerting_ward import FINDINGS, Ward
 from ecgstream import alerting, copartitioning, notify
@@ -40,9 +39,7 @@ def quick() -> Limits:
     return msgspec.structs.replace(limits, kinds=kinds, limits=thresholds)
 
 
-def partition_of(device_id: str) -> int:
-    """Of the four that the topics have."""
-    return int((murmur2(device_id.encode()) & 0x7FFFFFFF) % 4)
+PARTITION_OF = copartitioning.partitioner(4)
 
 
 def identity(alert: Alert) -> tuple[str, int, AlertState, int]:
@@ -129,7 +126,8 @@ async def test_nobody_is_silent_whose_findings_wait_unread(
     slowly.__name__ = on_finding.__name__
     monkeypatch.setattr(alerting.Desk, "on_finding", slowly)
     ids = [f"chest-{i}" for i in range(8, 100)]
-    beside = [device_id for device_id in ids if partition_of(device_id) == partition_of("chest-7")]
+    here = PARTITION_OF(b"chest-7")
+    beside = [device_id for device_id in ids if PARTITION_OF(device_id.encode()) == here]
     others = [
         msgspec.structs.replace(finding, device_id=device_id)
         for device_id in beside[:5]
@@ -243,7 +241,7 @@ async def test_alerting_begins_on_no_state_that_stands_in_another_devices_partit
         settings = load_settings({}, bootstrap_servers=apache_servers, topic_prefix=topic_prefix)
         with pytest.raises(TopicsMismatch, match="another number of partitions"):
             await asyncio.wait_for(alerting.run(settings, load_limits(), asyncio.Event()), 60)
-    assert partition_of("chest-7") == 1
+    assert PARTITION_OF(b"chest-7") == 1
     assert copartitioning.partitioner(6)(b"chest-7") == 5
 
 

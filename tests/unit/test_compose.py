@@ -37,9 +37,7 @@ def test_its_commands_and_settings_exist(services: dict[str, Any]) -> None:
         words = list(service["command"])
         while hasattr(command, "commands"):
             command = command.commands[words.pop(0)]
-        command.make_context(
-            "ecgstream", words
-        )  # refuses options that it doesn't have and values that can't be
+        command.make_context("ecgstream", words)  # refuses unknown options and values that can't be
         assert set(service["environment"]) <= known
 
 

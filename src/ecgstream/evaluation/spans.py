@@ -74,12 +74,10 @@ def length(spans: Sequence[Span]) -> float:
 def touched(episodes: Sequence[Span], others: Sequence[Span]) -> int:
     """How many of `episodes` share time with any of `others`, which are sorted and disjoint."""
     ends = [end for _, end in others]
-    after = [
-        bisect_right(ends, start) for start, _ in episodes
-    ]  # the first that ends after the episode begins
+    first_to_end_after = [bisect_right(ends, start) for start, _ in episodes]
     return sum(
         at < len(others) and max(start, others[at][0]) < min(end, others[at][1])
-        for (start, end), at in zip(episodes, after, strict=True)
+        for (start, end), at in zip(episodes, first_to_end_after, strict=True)
     )
 
 
